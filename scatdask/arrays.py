@@ -1,0 +1,67 @@
+"""The array library, FFT and device of an array: the one place that asks whose array it is."""
+
+from __future__ import annotations
+
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import array_api_compat as compat
+import array_api_compat.numpy as numpy_namespace
+import numpy as np
+
+# Arrays of any library of the array API standard; there is no common type to name.
+AnyArray = Any
+
+
+def array_namespace(x: AnyArray) -> ModuleType:
+    """Return the array API namespace of `x`."""
+    if is_numpy(x):  # the general answer costs microseconds, and the kernel asks often
+        return numpy_namespace
+    return compat.array_namespace(x)
+
+
+def is_numpy(x: AnyArray) -> bool:
+    """Say whether `x` is a plain NumPy array."""
+    return isinstance(x, np.ndarray)
+
+
+def device_of(x: AnyArray) -> Any:
+    """Return the device that holds `x`, hashable."""
+    return compat.device(x)
+
+
+def from_numpy(array: np.ndarray, *, like: AnyArray) -> AnyArray:
+    """Move a NumPy array to the library and device of `like`."""
+    if is_numpy(like):
+        return array
+    return array_namespace(like).asarray(array, device=device_of(like))
+
+
+def fft_of(x: AnyArray) -> Any:
+    """Return ``rfft, irfft, ifft`` over the last axis for the library of `x`.
+
+    NumPy arrays go through `scipy.fft`, whose backends (mkl_fft, pyfftw, ducc0) users may choose
+    with `scipy.fft.set_global_backend`. One thread each: blocks are what runs in parallel.
+    """
+    if not is_numpy(x):
+        return array_namespace(x).fft
+    import scipy.fft
+
+    return SimpleNamespace(
+        rfft=lambda a: scipy.fft.rfft(a, workers=1),
+        irfft=lambda a, n: scipy.fft.irfft(a, n, workers=1, overwrite_x=True),
+        ifft=lambda a: scipy.fft.ifft(a, workers=1, overwrite_x=True),
+    )
+
+
+def multiply_into(out: AnyArray, a: AnyArray, b: AnyArray) -> None:
+    """Write ``a * b`` to `out`, without a temporary array where the library can."""
+    if is_numpy(out):
+        np.multiply(a, b, out=out)
+    else:
+        out[...] = a * b
+
+
+def complex_dtype(xp: ModuleType, dtype: str) -> Any:
+    """Return the complex type of the precision of `dtype` ("float32" or "float64")."""
+    return {"float32": xp.complex64, "float64": xp.complex128}[dtype]

@@ -1,0 +1,19 @@
+"""Cutting a signal into blocks that are transformed on their own, and the function that does it."""
+
+from scatdask.blocks.function import check_dtype, combine_sums, transform_array, transform_block
+from scatdask.blocks.geometry import Grid, Slab, fast_length, slab
+from scatdask.blocks.sizing import array_memory, block_length, block_memory
+
+__all__ = [
+    "Grid",
+    "Slab",
+    "array_memory",
+    "block_length",
+    "block_memory",
+    "check_dtype",
+    "combine_sums",
+    "fast_length",
+    "slab",
+    "transform_array",
+    "transform_block",
+]

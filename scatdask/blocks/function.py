@@ -1,0 +1,227 @@
+"""The block function: extend, transform, keep. Both roads and plain arrays go through it."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+from scatdask.arrays import AnyArray, array_namespace, device_of, from_numpy
+from scatdask.blocks.geometry import Grid, Slab, slab, source_index
+from scatdask.blocks.sizing import eager_length
+from scatdask.errors import NonFiniteWarning
+from scatdask.kernels import Keep, transform_rows
+from scatdask.transforms import Transform
+
+
+def check_dtype(dtype: Any, name: str = "x") -> None:
+    """Raise TypeError unless samples of a type are real numbers.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype or data type of another array library
+    name : str
+        What to call the samples in the message.
+    """
+    try:
+        kind = np.dtype(dtype).kind
+    except TypeError:
+        kind = np.dtype(str(dtype).rpartition(".")[2]).kind
+    if kind in "fiu":
+        return
+    remedy = {
+        "c": "transform its absolute value, or its real and imaginary parts one by one",
+        "b": "convert it to a float type if a transform of zeros and ones is meant",
+        "m": "divide it by a unit of time, such as np.timedelta64(1, 's')",
+    }.get(kind, "convert it to a real numeric type")
+    raise TypeError(f"{name} has dtype {dtype}, which has no scattering transform: {remedy}")
+
+
+def transform_array(transform: Transform, x: AnyArray) -> AnyArray:
+    """Transform an array in memory over its last axis; see `Transform.__call__`."""
+    if isinstance(x, np.ma.MaskedArray):
+        check_dtype(x.dtype)
+        x = np.ma.filled(x.astype(np.result_type(x.dtype, np.float32)), np.nan)
+    elif not hasattr(x, "shape"):
+        x = np.asarray(x)
+    check_dtype(x.dtype)
+    if x.ndim == 0:
+        raise ValueError("x has no axes: a signal needs at least one")
+    *batch, n = x.shape
+    transform.check_length(n)
+    xp = array_namespace(x)
+    flat = xp.reshape(x, (math.prod(batch), n))
+    if not bool(xp.all(xp.isfinite(flat))):
+        warnings.warn(
+            "x holds NaN or infinite samples: every output within "
+            f"{transform.halo} samples of one is NaN",
+            NonFiniteWarning,
+            stacklevel=3,
+        )
+    grid = Grid(n, eager_length(transform, n))
+    parts = []
+    for index in range(len(grid)):
+        block = slab(transform, n, *grid.bounds(index))
+        parts.append(transform_block(transform, block, n, [flat[:, a:b] for a, b in block.pieces]))
+    arrays = [
+        part[0] if len(part) == 1 else _join(xp, list(part), output.stride is None)
+        for part, output in zip(zip(*parts, strict=True), transform.outputs, strict=True)
+    ]
+    shaped = [xp.reshape(a, (*batch, *a.shape[1:])) for a in arrays]
+    if transform.outputs[0].stride is None:
+        return combine_sums(transform, shaped[0], n)
+    if len(transform.outputs) == 1 and transform.outputs[0].paths == tuple(
+        range(transform.n_paths)
+    ):
+        return shaped[0]
+    places = {
+        path: shaped[which][..., row, :]
+        for which, output in enumerate(transform.outputs)
+        for row, path in enumerate(output.paths)
+    }
+    return [places[path] for path in range(transform.n_paths)]
+
+
+def _join(xp: Any, parts: list[AnyArray], are_sums: bool) -> AnyArray:
+    if not are_sums:
+        return xp.concat(parts, axis=-1)
+    total = xp.astype(parts[0], xp.float64)
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
+def combine_sums(transform: Transform, sums: AnyArray, n: int) -> AnyArray:
+    """Divide the sums of ``T="global"``, shape (..., path, 1), by the samples that they hold."""
+    xp = array_namespace(sums)
+    counts = np.array([-(-n // rate) for rate in transform.rates], dtype=np.float64)
+    means = xp.astype(sums[..., 0], xp.float64) / from_numpy(counts, like=sums)
+    return xp.astype(means, getattr(xp, transform.dtype))
+
+
+def transform_block(
+    transform: Transform, block: Slab, n: int, pieces: list[AnyArray]
+) -> list[AnyArray]:
+    """Transform one block.
+
+    Parameters
+    ----------
+    transform : Transform
+    block : Slab
+        What the block needs, by `slab`.
+    n : int
+        Samples of the whole signal.
+    pieces : list of array, each of shape (rows, samples)
+        The ranges ``block.pieces`` of the signal, of any real dtype. Never written to.
+
+    Returns
+    -------
+    list of array
+        One for each of ``transform.outputs``, shape ``(rows, path, time)``, of the transform's
+        dtype. For ``T="global"`` sums, see `combine_sums`. An output is NaN exactly where a
+        sample within the halo of it is not finite.
+    """
+    xp = array_namespace(pieces[0])
+    rows = pieces[0].shape[0]
+    dtype = getattr(xp, transform.dtype)
+    keep = Keep(block.start - block.low, block.stop - block.low)
+    lengths = [_n_kept(output.stride, keep) for output in transform.outputs]
+    arrays = [
+        xp.empty((rows, len(output.paths), length), dtype=dtype, device=device_of(pieces[0]))
+        for output, length in zip(transform.outputs, lengths, strict=True)
+    ]
+    at_once = transform.rows_at_once(rows, block.length)
+    for first in range(0, rows, at_once):
+        some = slice(first, min(first + at_once, rows))
+        parts = [piece[some, :] for piece in pieces]
+        x = parts[0] if len(parts) == 1 else xp.concat(parts, axis=1)
+        padded, mean, bad = _pad(transform, block, n, x)
+        values = transform_rows(transform, padded, mean, keep)
+        for array, value, output in zip(arrays, values, transform.outputs, strict=True):
+            array[some, :, :] = value
+            if bad is not None:
+                touched = _touched(transform, keep, n, bad, output.stride)[:, None, :]
+                nan = xp.full_like(value, xp.nan)
+                array[some, :, :] = xp.where(from_numpy(touched, like=value), nan, value)
+    return arrays
+
+
+def _n_kept(stride: int | None, keep: Keep) -> int:
+    if stride is None:
+        return 1
+    first, last = keep.outputs(stride)
+    return last - first
+
+
+def _pad(
+    transform: Transform, block: Slab, n: int, x: AnyArray
+) -> tuple[AnyArray, AnyArray, np.ndarray | None]:
+    """Extend rows past true ends, take out their mean, and fill up to the length of the FFT.
+
+    Returns the padded rows, the means, and where samples of the extended rows were not finite
+    (None if none).
+    """
+    xp = array_namespace(x)
+    dtype = getattr(xp, transform.dtype)
+    x = xp.astype(x, xp.float64)
+    finite = xp.isfinite(x)
+    bad = None
+    if not bool(xp.all(finite)):
+        bad = ~np.asarray(finite)
+        bad = _extend(transform.boundary, block, n, bad, np.zeros((len(bad), 1), bool))
+        x = xp.where(finite, x, xp.zeros_like(x))
+        count = xp.sum(xp.astype(finite, xp.float64), axis=1, keepdims=True)
+        mean = xp.sum(x, axis=1, keepdims=True) / xp.where(count > 0, count, xp.ones_like(count))
+        x = xp.where(finite, x, mean)
+    else:
+        mean = xp.mean(x, axis=1, keepdims=True)
+    x = xp.astype(x - mean, dtype)
+    x = _extend(transform.boundary, block, n, x, xp.astype(-mean, dtype))
+    n_ramp = block.length - x.shape[1]
+    if n_ramp:
+        # An FFT joins the two ends of the row. A step there would be louder than the faint high
+        # frequencies of a smooth signal, so a straight line leads back to the first sample.
+        weight = np.arange(1, n_ramp + 1) / (n_ramp + 1)
+        weight = from_numpy(weight.astype(transform.dtype), like=x)
+        ramp = x[:, -1:] + (x[:, :1] - x[:, -1:]) * weight
+        x = xp.concat([x, ramp], axis=1)
+    return x, xp.astype(mean[:, 0], dtype), bad
+
+
+def _extend(boundary: str, block: Slab, n: int, x: AnyArray, outside: AnyArray) -> AnyArray:
+    """Return rows over ``[block.low, block.high)`` from the samples of ``block.pieces``.
+
+    `outside`, shape (rows, 1), is what stands beyond the ends for the boundary "zero".
+    """
+    xp = array_namespace(x)
+    if block.n_read == block.high - block.low:
+        return x
+    if boundary == "periodic":
+        position = np.arange(block.low, block.high) % n
+        return xp.take(x, from_numpy(position, like=x), axis=1)
+    origin = block.pieces[0][0]
+    sides = []
+    for position in (np.arange(block.low, 0), np.arange(n, block.high)):
+        index = from_numpy(source_index(position, n, boundary) - origin, like=x)
+        side = xp.take(x, index, axis=1)
+        sides.append(xp.broadcast_to(outside, side.shape) if boundary == "zero" else side)
+    return xp.concat([sides[0], x, sides[1]], axis=1)
+
+
+def _touched(
+    transform: Transform, keep: Keep, n: int, bad: np.ndarray, stride: int | None
+) -> np.ndarray:
+    """Say which outputs have a sample within the halo that is not finite, shape (rows, time)."""
+    halo = transform.halo
+    shift = 0
+    if transform.boundary == "periodic" and bad.shape[1] == n:
+        # The whole of a periodic signal: windows go around, perhaps more than once.
+        bad = np.pad(bad, ((0, 0), (halo, halo)), mode="wrap")
+        shift = halo
+    count = np.concatenate([np.zeros((len(bad), 1), np.int64), np.cumsum(bad, axis=1)], axis=1)
+    step = stride or 1
+    centre = np.arange(*keep.outputs(step)) * step + shift
+    window = count[:, np.minimum(centre + halo + 1, bad.shape[1])] - count[:, centre - halo]
+    return window.any(axis=1, keepdims=True) if stride is None else window > 0

@@ -1,0 +1,33 @@
+"""Exceptions and warnings that scatdask raises on its own account.
+
+Wrong arguments raise the built-in `ValueError`, `TypeError` and `KeyError`; the classes here name
+failures that a caller may want to tell apart.
+"""
+
+
+class ScatdaskError(Exception):
+    """Base class of the errors below."""
+
+
+class MissingChunksError(ScatdaskError):
+    """Chunks of the source do not exist, so their samples would be read as fill values."""
+
+
+class OutputExistsError(ScatdaskError):
+    """The output holds something that this job did not write."""
+
+
+class BlocksFailedError(ScatdaskError):
+    """Some blocks of a job raised; the others are done and recorded."""
+
+
+class WorkersLostError(ScatdaskError):
+    """The cluster went away while blocks were under way."""
+
+
+class VerificationError(ScatdaskError):
+    """Coefficients read back from an output differ from recomputed ones."""
+
+
+class NonFiniteWarning(UserWarning):
+    """The input holds NaN or infinite samples; outputs that they touch are NaN."""

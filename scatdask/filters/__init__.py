@@ -1,0 +1,27 @@
+"""Wavelets and low-pass filters as closed-form functions of frequency.
+
+Frequencies are in cycles per sample; everything is pure NumPy float64.
+"""
+
+from scatdask.filters.bank import Wavelet, low_pass_sigma, morlet_bank
+from scatdask.filters.morlet import gaussian, morlet
+from scatdask.filters.sampled import (
+    SampledFilter,
+    littlewood_paley,
+    low_pass_taps,
+    sample_gaussian,
+    sample_morlet,
+)
+
+__all__ = [
+    "SampledFilter",
+    "Wavelet",
+    "gaussian",
+    "littlewood_paley",
+    "low_pass_sigma",
+    "low_pass_taps",
+    "morlet",
+    "morlet_bank",
+    "sample_gaussian",
+    "sample_morlet",
+]

@@ -1,0 +1,36 @@
+"""How one padded block is computed, on any array library."""
+
+from functools import singledispatch
+
+from scatdask.arrays import AnyArray
+from scatdask.kernels.scattering1d import Keep, scattering1d
+from scatdask.transforms import Scattering1D, Transform
+
+__all__ = ["Keep", "transform_rows"]
+
+
+@singledispatch
+def transform_rows(
+    transform: Transform, x: AnyArray, offset: AnyArray, keep: Keep
+) -> list[AnyArray]:
+    """Compute the outputs of a few padded rows; each transform registers its kernel here.
+
+    Parameters
+    ----------
+    transform : Transform
+    x : array, shape (rows, length)
+        Samples of the transform's dtype, taken as one period of a periodic signal.
+    offset : array, shape (rows,)
+        Constant that was taken out of each row.
+    keep : Keep
+        The samples of each row whose outputs are wanted.
+
+    Returns
+    -------
+    list of array
+        One for each of ``transform.outputs``, shape ``(rows, path, time)``.
+    """
+    raise TypeError(f"no kernel for {type(transform).__name__}")
+
+
+transform_rows.register(Scattering1D, scattering1d)

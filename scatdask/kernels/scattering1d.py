@@ -1,0 +1,243 @@
+"""The 1-D scattering cascade on padded rows, depth first.
+
+One pass takes a few signals and a few wavelets of one octave at a time, so that all that lies
+between an inverse FFT and the average it ends in stays in the cache. Filters are sampled once for
+each (transform, length, precision, device) and kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scatdask.arrays import AnyArray, array_namespace, device_of, fft_of
+from scatdask.filters import sample_gaussian, sample_morlet
+from scatdask.kernels.operations import (
+    FoldedFilter,
+    SpectralSmoother,
+    TapSmoother,
+    filtered_modulus,
+    fold_filter,
+    tap_smoother,
+)
+from scatdask.transforms import Scattering1D
+from scatdask.transforms.scattering1d import LANES, Branch
+
+# A tile of the matrix low-pass reaches this many outputs; beyond, an FFT is cheaper.
+_WIDEST_REACH = 24
+
+
+class Keep(NamedTuple):
+    """The samples [start, stop) of a padded row whose outputs are wanted."""
+
+    start: int
+    stop: int
+
+    def outputs(self, stride: int) -> tuple[int, int]:
+        """Return the outputs [first, last) at samples inside."""
+        return self.start // stride, -(-self.stop // stride)
+
+
+@dataclass(frozen=True)
+class SampledBranch:
+    """A branch of the cascade with its filters sampled."""
+
+    branch: Branch
+    filters: tuple[FoldedFilter, ...]
+    smooth: SpectralSmoother | TapSmoother | None
+    child_filters: tuple[FoldedFilter, ...]
+    child_smooths: tuple[SpectralSmoother | TapSmoother | None, ...]
+
+
+@dataclass(frozen=True)
+class SampledCascade:
+    """All filters of a transform for one padded length, on one device."""
+
+    smooth: SpectralSmoother | None
+    branches: tuple[SampledBranch, ...]
+
+
+class _Like:
+    """Carry an array through `lru_cache` without being part of the key."""
+
+    def __init__(self, array: AnyArray) -> None:
+        self.array = array[:0]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Like)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+def sampled_cascade(transform: Scattering1D, n: int, like: AnyArray) -> SampledCascade:
+    """Sample the filters of a transform for rows of length `n`, or return the kept ones."""
+    return _sampled_cascade(transform, n, array_namespace(like), device_of(like), _Like(like))
+
+
+@lru_cache(maxsize=16)
+def _sampled_cascade(
+    transform: Scattering1D, n: int, xp: Any, device: Any, like: _Like
+) -> SampledCascade:
+    dtype = transform.dtype
+    # A response this far below its peak is lost in the rounding of the FFT.
+    tolerance = float(np.finfo(dtype).eps) / 10
+    first, second = transform.wavelets
+    low_pass, stride = transform.low_pass, transform.stride
+
+    def spectral(rate: int) -> SpectralSmoother:
+        assert low_pass is not None and stride is not None
+        sampled = sample_gaussian(low_pass, n // rate, rate=rate, tolerance=tolerance)
+        return SpectralSmoother(fold_filter(sampled, n // stride, dtype, like=like.array))
+
+    def last(rate: int) -> SpectralSmoother | TapSmoother | None:
+        if low_pass is None or stride is None:
+            return None
+        taps = tap_smoother(low_pass, stride, rate, dtype, like=like.array)
+        return taps if taps.reach <= _WIDEST_REACH else spectral(rate)
+
+    branches = []
+    for branch in transform.branches:
+        rate = 2**branch.log2_rate
+        filters = tuple(
+            fold_filter(
+                sample_morlet(first[n1].xi, first[n1].sigma, n, tolerance=tolerance),
+                n // rate,
+                dtype,
+                like=like.array,
+            )
+            for n1 in branch.wavelets
+        )
+        child_filters = tuple(
+            fold_filter(
+                sample_morlet(
+                    second[n2].xi, second[n2].sigma, n // rate, rate=rate, tolerance=tolerance
+                ),
+                n >> log2_rate,
+                dtype,
+                like=like.array,
+            )
+            for n2, log2_rate in branch.children
+        )
+        smooth = (spectral(rate) if low_pass else None) if branch.children else last(rate)
+        child_smooths = tuple(last(2**log2_rate) for _, log2_rate in branch.children)
+        branches.append(SampledBranch(branch, filters, smooth, child_filters, child_smooths))
+    return SampledCascade(spectral(1) if low_pass else None, tuple(branches))
+
+
+def scattering1d(
+    transform: Scattering1D, x: AnyArray, offset: AnyArray, keep: Keep
+) -> list[AnyArray]:
+    """Compute the scattering of padded rows.
+
+    Parameters
+    ----------
+    transform : Scattering1D
+    x : array, shape (rows, n)
+        Samples of the transform's dtype, one period of periodic signals; ``n`` is a multiple of
+        the transform's alignment.
+    offset : array, shape (rows,)
+        Constant that was taken out of each row; it goes back into order 0.
+    keep : Keep
+        The samples whose outputs are wanted; it starts at a multiple of the alignment.
+
+    Returns
+    -------
+    list of array
+        One for each of ``transform.outputs``, shape ``(rows, path, time)``. For ``T="global"``
+        sums over the kept samples, with a time axis of length one.
+    """
+    xp = array_namespace(x)
+    cascade = sampled_cascade(transform, x.shape[1], x)
+    writer = _Writer(transform, x, keep)
+    spectrum = fft_of(x).rfft(x)
+    order0 = writer.last_step(cascade.smooth, 1, x, spectrum)
+    writer.put(0, order0 + xp.reshape(writer.weight * offset, (-1, 1)))
+    for sampled in cascade.branches:
+        for members in _batches(transform, sampled.branch, *x.shape):
+            _walk(transform, sampled, members, spectrum, writer)
+    return writer.arrays
+
+
+def _batches(transform: Scattering1D, branch: Branch, rows: int, n: int) -> Iterator[range]:
+    """Cut the wavelets of a branch into batches that fit the cache and fill the FFT's lanes."""
+    fits = transform.rows_at_once(2**62, n >> branch.log2_rate) // rows
+    size = max(fits, 1) if rows % LANES == 0 else max(fits // LANES * LANES, LANES)
+    wavelets = branch.wavelets
+    for start in range(0, len(wavelets), size):
+        yield wavelets[start : start + size]
+
+
+def _walk(
+    transform: Scattering1D,
+    sampled: SampledBranch,
+    members: range,
+    spectrum: AnyArray,
+    writer: _Writer,
+) -> None:
+    """Follow some wavelets of one octave down to their first- and second-order outputs."""
+    branch, dtype = sampled.branch, transform.dtype
+    low = members.start - branch.wavelets.start
+    rows = spectrum.shape[0]
+    modulus1 = filtered_modulus(spectrum, sampled.filters[low : low + len(members)], dtype)
+    rate1 = 2**branch.log2_rate
+    spectrum1 = fft_of(modulus1).rfft(modulus1) if branch.children else None
+    order1 = writer.last_step(sampled.smooth, rate1, modulus1, spectrum1)
+    for i, n1 in enumerate(members):
+        writer.put(1 + n1, order1[i * rows : (i + 1) * rows, :])
+    for c, (_, log2_rate) in enumerate(branch.children):
+        modulus2 = filtered_modulus(spectrum1, sampled.child_filters[c : c + 1], dtype)
+        order2 = writer.last_step(sampled.child_smooths[c], 2**log2_rate, modulus2, None)
+        for i in range(len(members)):
+            path = branch.first_child_path + (low + i) * len(branch.children) + c
+            writer.put(path, order2[i * rows : (i + 1) * rows, :])
+
+
+class _Writer:
+    """Take the last step of each path, the average, and put it in its place."""
+
+    def __init__(self, transform: Scattering1D, x: AnyArray, keep: Keep) -> None:
+        xp = array_namespace(x)
+        self.xp, self.keep, self.stride = xp, keep, transform.stride
+        self.arrays = []
+        self.places: dict[int, tuple[int, int]] = {}
+        for array, output in enumerate(transform.outputs):
+            if output.stride is None:
+                length = 1
+            else:
+                first, last = keep.outputs(output.stride)
+                length = last - first
+            shape = (x.shape[0], len(output.paths), length)
+            self.arrays.append(xp.empty(shape, dtype=x.dtype, device=device_of(x)))
+            self.places.update({path: (array, row) for row, path in enumerate(output.paths)})
+        self.is_sum = transform.outputs[0].stride is None
+        # How often a constant in the input counts in order 0: once, or once for each sample.
+        self.weight = keep.stop - keep.start if self.is_sum else 1
+
+    def last_step(
+        self,
+        smooth: SpectralSmoother | TapSmoother | None,
+        rate: int,
+        samples: AnyArray,
+        spectrum: AnyArray | None,
+    ) -> AnyArray:
+        """Average samples that are `rate` apart, sum them, or leave them as they are."""
+        if smooth is None:
+            first, last = self.keep.outputs(rate)
+            kept = samples[:, first:last]
+            return self.xp.sum(kept, axis=1, keepdims=True) if self.is_sum else kept
+        first, last = self.keep.outputs(self.stride or 1)
+        if isinstance(smooth, TapSmoother):
+            return smooth(samples, first, last)
+        if spectrum is None:
+            spectrum = fft_of(samples).rfft(samples)
+        return smooth(spectrum, first, last)
+
+    def put(self, path: int, values: AnyArray) -> None:
+        """Store the outputs of one path, shape (rows, time)."""
+        array, row = self.places[path]
+        self.arrays[array][:, row, :] = values

@@ -1,0 +1,49 @@
+"""Checks of parameters, with messages that name the parameter, its value and what fits."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+
+def as_integer(name: str, value: Any, *, at_least: int, at_most: int | None = None) -> int:
+    """Return `value` as an int within bounds."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+    if number < at_least:
+        raise ValueError(f"{name} must be at least {at_least}, got {number}")
+    if at_most is not None and number > at_most:
+        raise ValueError(f"{name} must be at most {at_most}, got {number}")
+    return number
+
+
+def as_pair(name: str, value: Any, *, at_least: int) -> tuple[int, int]:
+    """Return ``(value, 1)`` for an integer, or the pair itself."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if len(value) != 2:
+            raise ValueError(f"{name} must be an integer or a pair of integers, got {value!r}")
+        return (
+            as_integer(f"{name}[0]", value[0], at_least=at_least),
+            as_integer(f"{name}[1]", value[1], at_least=at_least),
+        )
+    return as_integer(name, value, at_least=at_least), 1
+
+
+def as_member(name: str, value: Any, allowed: Sequence[str]) -> str:
+    """Return `value` if it is one of the allowed words."""
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+    return str(value)
+
+
+def as_tolerance(name: str, value: Any) -> float:
+    """Return `value` as a float between 1e-15 and 0.1."""
+    number = float(value)
+    if not 1e-15 <= number <= 0.1:
+        raise ValueError(f"{name} must lie between 1e-15 and 0.1, got {value!r}")
+    return number
