@@ -1,0 +1,500 @@
+"""A job: Zarr to Zarr, any size, on threads or on a cluster, resumable."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from dask.utils import format_bytes, parse_bytes
+from tqdm.auto import tqdm
+
+from scatdask import labels
+from scatdask._version import __version__
+from scatdask.archive import source as sources
+from scatdask.archive import store
+from scatdask.archive.layout import Layout, StoredArray, make_layout
+from scatdask.archive.ledger import Ledger
+from scatdask.archive.plan import PROCESS_BYTES, Plan
+from scatdask.archive.pools import Pool, in_threads, on_client
+from scatdask.archive.verify import Verification, verify_blocks
+from scatdask.archive.work import Task, Work
+from scatdask.blocks import check_dtype
+from scatdask.errors import BlocksFailedError, OutputExistsError
+from scatdask.transforms import Transform
+
+if TYPE_CHECKING:
+    import distributed
+
+# A job whose every block fails should say so soon.
+_MOST_FAILURES = 20
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a job is.
+
+    Attributes
+    ----------
+    blocks, done : int
+        Blocks in all, and recorded as finished.
+    """
+
+    blocks: int
+    done: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every block is done."""
+        return self.done == self.blocks
+
+    def __str__(self) -> str:
+        share = self.done / self.blocks if self.blocks else 1.0
+        return f"{self.done} of {self.blocks} blocks done ({share:.1%})"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run did.
+
+    Attributes
+    ----------
+    blocks, found_done, computed : int
+        Blocks in all, those that earlier runs had finished, and those of this run.
+    seconds : float
+        Wall-clock time.
+    read, compute, write : float
+        Seconds of the workers, summed.
+    bytes_read, bytes_written : int
+        Uncompressed.
+    """
+
+    blocks: int
+    found_done: int
+    computed: int
+    seconds: float
+    read: float
+    compute: float
+    write: float
+    bytes_read: int
+    bytes_written: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures, as JSON can hold them."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        rate = self.bytes_read / self.seconds if self.seconds else 0.0
+        return (
+            f"{self.computed} blocks in {self.seconds:.1f} s, {self.found_done} were done before; "
+            f"read {format_bytes(self.bytes_read)} ({format_bytes(int(rate))}/s), wrote "
+            f"{format_bytes(self.bytes_written)}; workers spent {self.read:.1f} s reading, "
+            f"{self.compute:.1f} s computing, {self.write:.1f} s writing"
+        )
+
+
+class Job:
+    """Transform a Zarr archive of any size into another.
+
+    Every block is read with its halo, transformed, and written as whole chunks that it alone
+    owns; what is done is recorded in a ledger beside the output, so that a run that was
+    interrupted, however hard, goes on where it was.
+
+    Parameters
+    ----------
+    source : path or URL
+        Zarr group to read.
+    target : path or URL
+        Zarr group to write; a folder ``<target>.ledger`` appears beside it.
+    transform : Transform
+        Such as `Scattering1D`.
+    dim : str
+        Core dimension.
+    variable : str, optional
+        Variable to transform; by default all numeric ones that have the dimension.
+    memory : int or str, default "2 GiB"
+        Resident memory that a worker process of one thread may take.
+    missing_chunks : {"error", "fill"}
+        Whether a source with chunks that do not exist is an error, or those hold the fill value.
+
+    Raises
+    ------
+    ValueError
+        If `target` is, holds, or lies inside `source`.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np, xarray as xr, scatdask
+    >>> folder = tempfile.mkdtemp()
+    >>> noise = np.random.default_rng(0).standard_normal((2, 5000))
+    >>> _ = xr.Dataset({"noise": (("station", "time"), noise)}).to_zarr(
+    ...     f"{folder}/in.zarr", zarr_format=2)
+    >>> job = Job(f"{folder}/in.zarr", f"{folder}/out.zarr", scatdask.Scattering1D(J=6), dim="time")
+    >>> job.plan().output_shapes()
+    {'noise': (2, 26, 79)}
+    >>> job.run().computed
+    1
+    >>> print(job.status())
+    1 of 1 blocks done (100.0%)
+    """
+
+    def __init__(
+        self,
+        source: str | PathLike[str],
+        target: str | PathLike[str],
+        transform: Transform,
+        *,
+        dim: str,
+        variable: str | None = None,
+        memory: int | str = "2 GiB",
+        missing_chunks: str = "error",
+    ) -> None:
+        if not isinstance(transform, Transform):
+            raise TypeError(f"transform must be a Transform, got {transform!r}")
+        if missing_chunks not in ("error", "fill"):
+            raise ValueError(f'missing_chunks must be "error" or "fill", got {missing_chunks!r}')
+        self.source, self.target = fspath(source), fspath(target)
+        self.transform, self.dim, self.variable = transform, dim, variable
+        self.memory, self.missing_chunks = parse_bytes(memory), missing_chunks
+        self._ledger = Ledger(self.target)
+        store.check_locations(self.source, self.target)
+
+    def __repr__(self) -> str:
+        return f"Job({self.source!r}, {self.target!r}, {self.transform}, dim={self.dim!r})"
+
+    # Before
+
+    def plan(self) -> Plan:
+        """Work out blocks, bytes, memory and hours; nothing is computed or written.
+
+        Returns
+        -------
+        Plan
+            Its `print` is meant for people. A job that has begun keeps the blocks it began with.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no Zarr group at the source.
+        KeyError
+            If the dimension or variable does not exist.
+        TypeError
+            If the variable is not real and numeric.
+        ValueError
+            If the axis is not uniform, or too short for the transform.
+        MissingChunksError
+            If chunks of the source do not exist.
+        MemoryError
+            If not even a single signal's halo fits the memory.
+        """
+        dataset = sources.open_source(self.source, decode_times=True)
+        variables = self._variables(dataset)
+        coordinate = dataset[self.dim] if self.dim in dataset.coords else None
+        labels.sampling(coordinate, self.dim)
+        self.transform.check_length(dataset.sizes[self.dim])
+        stored = []
+        for name in variables:
+            check_dtype(dataset[name].dtype, f"variable {name!r}")
+            if self.missing_chunks == "error":
+                sources.check_chunks(self.source, name)
+            stored.append(self._stored(dataset[name], name))
+        record = self._record()
+        if record and not self._differences(record, variables):
+            layouts = tuple(Layout.from_dict(fields) for fields in record["layouts"])
+        else:
+            budget = self.memory - PROCESS_BYTES
+            layouts = tuple(
+                make_layout(self.transform, name, self.dim, one, budget)
+                for name, one in zip(variables, stored, strict=True)
+            )
+        _, names, _ = store.template(dataset, self.transform, layouts)
+        return Plan(self.transform, layouts, tuple(stored), names)
+
+    def _variables(self, dataset: xr.Dataset) -> tuple[str, ...]:
+        if self.dim not in dataset.dims:
+            raise KeyError(
+                f"dim={self.dim!r} is not a dimension of {self.source!r}, which has "
+                f"{', '.join(map(repr, map(str, dataset.dims)))}"
+            )
+        having = [str(name) for name, v in dataset.data_vars.items() if self.dim in v.dims]
+        if self.variable is not None:
+            if self.variable not in having:
+                raise KeyError(
+                    f"variable={self.variable!r} is not a variable of {self.source!r} with "
+                    f"dimension {self.dim!r}; those are {', '.join(map(repr, having)) or 'none'}"
+                )
+            return (self.variable,)
+        numeric = tuple(name for name in having if dataset[name].dtype.kind in "fiu")
+        if not numeric:
+            found = ", ".join(f"{name} ({dataset[name].dtype})" for name in having) or "none"
+            raise TypeError(
+                f"no variable of {self.source!r} is real and numeric and has dimension "
+                f"{self.dim!r}; with the dimension: {found}"
+            )
+        return numeric
+
+    def _stored(self, array: xr.DataArray, name: str) -> StoredArray:
+        on_disk = sources.stored_array(self.source, name)
+        chunks = sources.chunk_shape(on_disk)
+        dims = [str(dim) for dim in array.dims]
+        return StoredArray(
+            dict(zip(dims, array.shape, strict=True)),
+            dict(zip(dims, chunks, strict=True)),
+            np.dtype(on_disk.dtype).itemsize,
+            array.dtype.itemsize,
+        )
+
+    # The ledger
+
+    def _record(self) -> dict[str, Any] | None:
+        return self._ledger.read()
+
+    def _identity(self, variables: tuple[str, ...]) -> dict[str, Any]:
+        return {
+            "transform": {"name": self.transform.name, **self.transform.parameters()},
+            "transform_fingerprint": self.transform.fingerprint(),
+            "source": self.source,
+            "source_fingerprint": sources.fingerprint(self.source, variables, self.dim),
+            "dim": self.dim,
+            "variables": list(variables),
+        }
+
+    def _differences(self, record: dict[str, Any], variables: tuple[str, ...]) -> list[str]:
+        """Say in which points another job than this one wrote a ledger."""
+        mine = self._identity(variables)
+        differing = []
+        theirs = record.get("transform", {})
+        for key in sorted({*theirs, *mine["transform"]}):
+            if theirs.get(key) != mine["transform"].get(key):
+                differing.append(
+                    f"{key}: {theirs.get(key)!r} there, {mine['transform'].get(key)!r} here"
+                )
+        for key in ("dim", "variables"):
+            if record.get(key) != mine[key]:
+                differing.append(f"{key}: {record.get(key)!r} there, {mine[key]!r} here")
+        if record.get("source_fingerprint") != mine["source_fingerprint"]:
+            differing.append("the source has changed since, or is another")
+        if not differing and record.get("transform_fingerprint") != mine["transform_fingerprint"]:
+            differing.append("the numbers have another meaning in this version of scatdask")
+        return differing
+
+    def _prepare(self, overwrite: bool) -> tuple[Work, Plan]:
+        """Make the output, or find the one that an earlier run began."""
+        if overwrite:
+            self._ledger.remove()
+            store.remove(self.target)
+        plan = self.plan()
+        variables = tuple(layout.variable for layout in plan.layouts)
+        record = self._record()
+        if record is None and store.exists(self.target):
+            raise OutputExistsError(
+                f"{self.target!r} exists, and no ledger beside it says that a job wrote it: name "
+                "another output, or run with overwrite=True to replace it"
+            )
+        if record is not None and (differing := self._differences(record, variables)):
+            raise OutputExistsError(
+                f"{self.target!r} is the output of another job ({'; '.join(differing)}): name "
+                "another output, or run with overwrite=True to replace it"
+            )
+        if record is not None and self._ledger.is_created() and not store.exists(self.target):
+            self._ledger.remove()
+            record = None
+        if record is None:
+            record = {
+                **self._identity(variables),
+                "layouts": [layout.to_dict() for layout in plan.layouts],
+                "scatdask_version": __version__,
+            }
+            self._ledger.write(record)
+        if not self._ledger.is_created():
+            dataset = sources.open_source(self.source, decode_times=True)
+            template, _, encoding = store.template(dataset, self.transform, plan.layouts)
+            store.create(self.target, template, encoding)
+            self._ledger.mark_created()
+        work = Work(
+            self.source, self.target, self.transform, plan.layouts, plan.names, uuid.uuid4().hex
+        )
+        return work, plan
+
+    # Doing it
+
+    def run(
+        self,
+        client: distributed.Client | None = None,
+        *,
+        workers: int | None = None,
+        overwrite: bool = False,
+        progress: bool | None = None,
+    ) -> Report:
+        """Compute all blocks that are not done yet.
+
+        Parameters
+        ----------
+        client : distributed.Client, optional
+            Cluster to run on.
+        workers : int, optional
+            Without a client: start a `LocalCluster` of so many processes. By default the blocks
+            run in threads of this process, one for each core.
+        overwrite : bool, default False
+            Replace an output that exists, whoever wrote it.
+        progress : bool, optional
+            Whether to show a bar; by default where standard error is a terminal.
+
+        Returns
+        -------
+        Report
+
+        Raises
+        ------
+        OutputExistsError
+            If the output is not this job's.
+        BlocksFailedError
+            If blocks raised. All others are done; run again to try those.
+        WorkersLostError
+            If the cluster went away.
+        """
+        work, plan = self._prepare(overwrite)
+        done = self._ledger.done(work.n_blocks)
+        found = int(done.sum())
+        start = time.perf_counter()
+        totals = np.zeros(5)
+        failures: list[tuple[int, str]] = []
+        bar = tqdm(
+            total=work.n_blocks,
+            initial=found,
+            unit="block",
+            disable=None if progress is None else not progress,
+            smoothing=0.1,
+        )
+        with contextlib.closing(bar), _pool(client, workers) as pool:
+            tasks = _tasks(done, plan.blocks_per_task)
+            for _, outcome in pool(work, tasks):
+                for receipt in outcome.receipts:
+                    totals += np.array(receipt[2:], dtype=np.float64)
+                    bar.update(receipt.last - receipt.first + 1)
+                elapsed = max(time.perf_counter() - start, 1e-9)
+                bar.set_postfix_str(f"{format_bytes(int(totals[3] / elapsed))}/s", refresh=False)
+                failures += outcome.failures
+                if len(failures) >= _MOST_FAILURES:
+                    break
+        computed = int(self._ledger.done(work.n_blocks).sum()) - found
+        if failures:
+            number, reason = failures[0]
+            raise BlocksFailedError(
+                f"{len(failures)} of {work.n_blocks} blocks failed, first block {number}: "
+                f"{reason}. The {found + computed} blocks that are done are recorded; run again "
+                "to try the others"
+            )
+        return Report(
+            work.n_blocks,
+            found,
+            computed,
+            time.perf_counter() - start,
+            *(float(seconds) for seconds in totals[:3]),
+            *(int(n_bytes) for n_bytes in totals[3:]),
+        )
+
+    # After
+
+    def status(self) -> Status:
+        """Say how many blocks are done; reads the ledger only.
+
+        Raises
+        ------
+        FileNotFoundError
+            If no run has begun.
+        """
+        record = self._record()
+        if record is None:
+            raise FileNotFoundError(
+                f"there is no ledger at {self._ledger.location!r}: no run of this job has begun"
+            )
+        layouts = [Layout.from_dict(fields) for fields in record["layouts"]]
+        blocks = sum(layout.n_blocks for layout in layouts)
+        return Status(blocks, int(self._ledger.done(blocks).sum()))
+
+    def verify(self, blocks: int = 8, *, seed: int = 0) -> Verification:
+        """Compute some blocks anew, cut in another way, and compare with what is stored.
+
+        Parameters
+        ----------
+        blocks : int, default 8
+            How many, drawn at random from those that are done.
+        seed : int, default 0
+            Seed of the draw.
+
+        Returns
+        -------
+        Verification
+            Its ``is_good`` says whether all agree and no chunk of a finished block is missing.
+
+        Raises
+        ------
+        FileNotFoundError
+            If no run has begun.
+        OutputExistsError
+            If the output is not this job's.
+        """
+        record = self._record()
+        if record is None:
+            self.status()
+        plan = self.plan()
+        variables = tuple(layout.variable for layout in plan.layouts)
+        if record is not None and (differing := self._differences(record, variables)):
+            raise OutputExistsError(
+                f"{self.target!r} is the output of another job ({'; '.join(differing)})"
+            )
+        work = Work(
+            self.source, self.target, self.transform, plan.layouts, plan.names, uuid.uuid4().hex
+        )
+        return verify_blocks(work, self._ledger.done(work.n_blocks), blocks, seed)
+
+
+@contextlib.contextmanager
+def _pool(client: distributed.Client | None, workers: int | None) -> Iterator[Pool]:
+    """Yield the pool that a run was asked to use, and stop what was started for it."""
+    if client is not None:
+        if workers is not None:
+            raise ValueError("give a client or a number of workers, not both")
+        yield on_client(client)
+    elif workers is not None:
+        import distributed
+
+        with (
+            distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                dashboard_address=None,
+                host="127.0.0.1",
+            ) as cluster,
+            distributed.Client(cluster) as own,
+        ):
+            yield on_client(own)
+    else:
+        yield in_threads(_n_cores())
+
+
+def _n_cores() -> int:
+    from dask.system import CPU_COUNT
+
+    return int(CPU_COUNT)
+
+
+def _tasks(done: np.ndarray, blocks_per_task: int) -> Iterator[Task]:
+    """Cut the blocks that are not done into tasks of consecutive ones."""
+    todo = np.flatnonzero(~done)
+    start = 0
+    while start < len(todo):
+        stop = start + 1
+        while (
+            stop < len(todo) and stop - start < blocks_per_task and todo[stop] == todo[stop - 1] + 1
+        ):
+            stop += 1
+        yield Task(int(todo[start]), int(todo[stop - 1]))
+        start = stop

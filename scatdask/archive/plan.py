@@ -1,0 +1,241 @@
+"""What a job will do, before it does it: blocks, bytes, memory, hours."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from dask.utils import format_bytes
+
+from scatdask.archive.layout import Layout, StoredArray, layout_memory
+from scatdask.transforms import Scattering1D, Transform
+
+# Resident memory of a worker that has imported everything and done nothing yet.
+PROCESS_BYTES = 200 * 2**20
+# Small blocks are put together until a task is about this long.
+_TASK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The work of a job.
+
+    Attributes
+    ----------
+    transform : Transform
+    layouts : tuple of Layout
+        Blocks of each variable.
+    stored : tuple of StoredArray
+        How each variable is stored.
+    names : tuple of tuple of str
+        Output arrays of each variable.
+    blocks : int
+        Number of blocks.
+    blocks_per_task : int
+        Consecutive blocks that one task computes.
+    """
+
+    transform: Transform
+    layouts: tuple[Layout, ...]
+    stored: tuple[StoredArray, ...]
+    names: tuple[tuple[str, ...], ...]
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks of all variables."""
+        return sum(layout.n_blocks for layout in self.layouts)
+
+    @property
+    def halo_overhead(self) -> float:
+        """Share of the samples read that are halo."""
+        read = sum(self._samples_read())
+        owned = sum(layout.n * math.prod(layout.batch_shape) for layout in self.layouts)
+        return 1 - owned / read if read else 0.0
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of the slabs, uncompressed."""
+        pairs = zip(self._samples_read(), self.stored, strict=True)
+        return sum(samples * stored.itemsize for samples, stored in pairs)
+
+    @property
+    def chunk_bytes_read(self) -> int:
+        """Bytes of the source chunks that have to be decoded for the slabs, uncompressed."""
+        return sum(
+            _chunks_touched(self.transform, layout, stored) * stored.chunk_bytes
+            for layout, stored in zip(self.layouts, self.stored, strict=True)
+        )
+
+    @property
+    def bytes_written(self) -> int:
+        """Bytes of the output, uncompressed."""
+        itemsize = np.dtype(self.transform.dtype).itemsize
+        return sum(
+            math.prod(shape) * itemsize
+            for layout in self.layouts
+            for shape in layout.output_shapes(self.transform)
+        )
+
+    @property
+    def block_memory(self) -> int:
+        """Peak bytes of one block."""
+        pairs = zip(self.layouts, self.stored, strict=True)
+        return max(layout_memory(self.transform, layout, stored) for layout, stored in pairs)
+
+    @property
+    def peak_memory(self) -> int:
+        """Peak resident bytes of a worker process with one thread."""
+        return PROCESS_BYTES + self.block_memory
+
+    @property
+    def flops(self) -> float:
+        """Floating-point operations."""
+        return sum(
+            self.transform.flops((1, slab_length)) * rows
+            for slab_length, rows in self._padded_rows()
+        )
+
+    @property
+    def core_seconds(self) -> float:
+        """Estimated seconds of one core like the one that made the plan, reading aside."""
+        return self.flops / measured_speed()
+
+    @property
+    def blocks_per_task(self) -> int:
+        """Consecutive blocks that one task computes."""
+        if not self.blocks:
+            return 1
+        return max(1, min(round(_TASK_SECONDS * self.blocks / self.core_seconds), self.blocks))
+
+    def output_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each output array."""
+        return {
+            name: shape
+            for layout, names in zip(self.layouts, self.names, strict=True)
+            for name, shape in zip(names, layout.output_shapes(self.transform), strict=True)
+        }
+
+    def output_chunks(self) -> dict[str, tuple[int, ...]]:
+        """Return the chunk shape of each output array."""
+        return {
+            name: shape
+            for layout, names in zip(self.layouts, self.names, strict=True)
+            for name, shape in zip(names, layout.output_chunks(self.transform), strict=True)
+        }
+
+    def _samples_read(self) -> list[int]:
+        totals = []
+        for layout in self.layouts:
+            low, high = _ranges(self.transform, layout)
+            totals.append(int((high - low).sum()) * math.prod(layout.batch_shape))
+        return totals
+
+    def _padded_rows(self) -> list[tuple[int, int]]:
+        """Return (padded length, number of rows) of the FFTs of each variable."""
+        pairs = []
+        for layout in self.layouts:
+            slabs = layout.slabs(self.transform, 0)
+            count = len(layout.grid) * len(slabs)
+            pairs.append((slabs[0].length, count * math.prod(layout.batch_shape)))
+        return pairs
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures, as JSON can hold them."""
+        return {
+            "transform": {"name": self.transform.name, **self.transform.parameters()},
+            "variables": [layout.variable for layout in self.layouts],
+            "blocks": self.blocks,
+            "blocks_per_task": self.blocks_per_task,
+            "block_samples": [layout.length for layout in self.layouts],
+            "block_signals": [layout.rows for layout in self.layouts],
+            "halo": self.transform.halo,
+            "halo_overhead": self.halo_overhead,
+            "bytes_read": self.bytes_read,
+            "chunk_bytes_read": self.chunk_bytes_read,
+            "bytes_written": self.bytes_written,
+            "peak_memory": self.peak_memory,
+            "core_seconds": self.core_seconds,
+            "outputs": {
+                name: {"shape": list(shape), "chunks": list(self.output_chunks()[name])}
+                for name, shape in self.output_shapes().items()
+            },
+        }
+
+    def __str__(self) -> str:
+        lines = [f"{self.transform}"]
+        for layout, names in zip(self.layouts, self.names, strict=True):
+            sizes = [*zip(layout.batch_dims, layout.batch_shape, strict=True)]
+            sizes.append((layout.dim, layout.n))
+            shape = ", ".join(f"{dim}: {size}" for dim, size in sizes)
+            lines.append(f"{layout.variable} ({shape})")
+            lines.append(
+                f"  blocks      {layout.n_blocks} of {layout.rows} signals x {layout.length} "
+                "samples"
+            )
+            for name in names:
+                lines.append(
+                    f"  output      {name} {self.output_shapes()[name]} in chunks of "
+                    f"{self.output_chunks()[name]}"
+                )
+        again = self.chunk_bytes_read / max(self.bytes_read, 1)
+        note = f", whole chunks: {format_bytes(self.chunk_bytes_read)}" if again > 1.5 else ""
+        lines += [
+            f"halo          {self.transform.halo} samples, {self.halo_overhead:.1%} of reads",
+            f"read          {format_bytes(self.bytes_read)}{note}",
+            f"written       {format_bytes(self.bytes_written)}, before compression",
+            f"peak memory   {format_bytes(self.peak_memory)} for each worker process of one "
+            f"thread, {format_bytes(self.block_memory)} more for each further thread",
+            f"work          {_duration(self.core_seconds)} of one core, "
+            f"{-(-self.blocks // self.blocks_per_task)} tasks of {self.blocks_per_task} blocks",
+        ]
+        return "\n".join(lines)
+
+
+def _ranges(transform: Transform, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first and past-the-last samples that the blocks read, wrapped ones unwrapped."""
+    slabs = layout.slabs(transform, 0)
+    start = np.arange(0, max(layout.n, 1), layout.at_once, dtype=np.int64)
+    stop = np.minimum(start + layout.at_once, layout.n)
+    low, high = start + slabs[0].low, stop + transform.halo
+    if transform.boundary == "periodic":
+        high = np.minimum(high, low + layout.n)
+    else:
+        low, high = np.maximum(low, 0), np.minimum(high, layout.n)
+    return low, high
+
+
+def _chunks_touched(transform: Transform, layout: Layout, stored: StoredArray) -> int:
+    """Count the source chunks that the blocks decode; a chunk counts for each block anew."""
+    low, high = _ranges(transform, layout)
+    size = stored.chunks[layout.dim]
+    count = int((-(-high // size) - low // size).sum())
+    for dim, n, block in zip(
+        layout.batch_dims, layout.batch_shape, layout.batch_block, strict=True
+    ):
+        first = np.arange(0, n, max(block, 1), dtype=np.int64)
+        last = np.minimum(first + block, n)
+        count *= int((-(-last // stored.chunks[dim]) - first // stored.chunks[dim]).sum())
+    return count
+
+
+@lru_cache(maxsize=1)
+def measured_speed() -> float:
+    """Measure floating-point operations per second of one thread on a small transform."""
+    transform = Scattering1D(J=8, Q=8)
+    x = np.random.default_rng(0).standard_normal((4, 2**14), dtype=np.float32)
+    transform(x)
+    start = time.perf_counter()
+    transform(x)
+    seconds = time.perf_counter() - start
+    return transform.flops((4, 2**14 + 2 * transform.halo)) / seconds
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} seconds"

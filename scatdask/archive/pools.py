@@ -1,0 +1,134 @@
+"""Where tasks run: threads of this process, or the workers of a dask cluster.
+
+Either way a bounded window of tasks is under way, so that neither client nor scheduler ever holds
+the whole job.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from scatdask.archive.work import Outcome, Task, Work, run_task
+from scatdask.errors import WorkersLostError
+
+if TYPE_CHECKING:
+    import distributed
+
+# Tasks under way for each thread that works on them: one running, one ready.
+_TASKS_PER_THREAD = 2
+# A worker that was killed needs some seconds to be started anew.
+_GRACE_SECONDS = 60.0
+_POLL_SECONDS = 5.0
+
+Pool = Callable[[Work, Iterator[Task]], Iterator[tuple[Task, Outcome]]]
+
+
+def in_threads(n_threads: int) -> Pool:
+    """Return a pool of threads of this process."""
+
+    def pool(work: Work, tasks: Iterator[Task]) -> Iterator[tuple[Task, Outcome]]:
+        executor = concurrent.futures.ThreadPoolExecutor(n_threads, "scatdask")
+        pending: dict[concurrent.futures.Future[Outcome], Task] = {}
+        try:
+            while True:
+                for task in itertools.islice(tasks, n_threads * _TASKS_PER_THREAD - len(pending)):
+                    pending[executor.submit(run_task, work, task)] = task
+                if not pending:
+                    return
+                done, _ = concurrent.futures.wait(
+                    pending, return_when=concurrent.futures.FIRST_COMPLETED
+                )
+                for future in done:
+                    yield pending.pop(future), future.result()
+        finally:
+            executor.shutdown(wait=True, cancel_futures=True)
+
+    return pool
+
+
+def on_client(client: distributed.Client) -> Pool:
+    """Return a pool of the workers that a client is connected to."""
+
+    def pool(work: Work, tasks: Iterator[Task]) -> Iterator[tuple[Task, Outcome]]:
+        pending: dict[distributed.Future, Task] = {}
+        try:
+            while True:
+                room = _window(client) - len(pending)
+                for task in itertools.islice(tasks, max(room, 0)):
+                    key = (f"scat-block-{work.run}", *task)
+                    future = client.submit(run_task, work, task, key=key, pure=False)
+                    pending[future] = task
+                if not pending:
+                    return
+                for future in _some_done(client, list(pending)):
+                    yield pending.pop(future), _outcome(future)
+                    future.release()
+        finally:
+            if pending and client.status == "running":
+                client.cancel(list(pending))
+
+    return pool
+
+
+def _workers(client: distributed.Client) -> dict[str, Any]:
+    workers: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
+    return workers
+
+
+def _window(client: distributed.Client) -> int:
+    threads = sum(worker["nthreads"] for worker in _workers(client).values())
+    return max(threads, 1) * _TASKS_PER_THREAD
+
+
+def _some_done(client: distributed.Client, futures: list[Any]) -> list[Any]:
+    """Wait until a future is done, or until there is nobody left to do it."""
+    import distributed
+
+    alone_since = None
+    while True:
+        try:
+            done, _ = distributed.wait(
+                futures, timeout=_POLL_SECONDS, return_when="FIRST_COMPLETED"
+            )
+            return list(done)
+        except (TimeoutError, distributed.TimeoutError):
+            pass
+        except concurrent.futures.CancelledError:
+            return [future for future in futures if future.cancelled()]
+        if client.status != "running":
+            raise WorkersLostError(
+                f"the connection to the scheduler is lost (client is {client.status}); what is "
+                "done is recorded: run again to do the rest"
+            )
+        if _workers(client):
+            alone_since = None
+        elif alone_since is None:
+            alone_since = time.monotonic()
+        elif time.monotonic() - alone_since > _GRACE_SECONDS:
+            raise WorkersLostError(
+                f"the cluster has had no workers for {_GRACE_SECONDS:.0f} s; what is done is "
+                "recorded: start workers and run again to do the rest"
+            )
+
+
+def _outcome(future: Any) -> Outcome:
+    if future.cancelled():
+        raise WorkersLostError(
+            "the scheduler has gone, and with it the tasks under way; what is done is recorded: "
+            "run again to do the rest"
+        )
+    if future.status == "error":
+        # Blocks report their own errors: this one is the cluster's, such as a worker that died
+        # again and again on the same task.
+        task = Task(*future.key[1:])
+        reason = future.exception()
+        return Outcome(
+            [],
+            [(b, f"{type(reason).__name__}: {reason}") for b in range(task.first, task.last + 1)],
+        )
+    outcome: Outcome = future.result()
+    return outcome

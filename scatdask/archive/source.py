@@ -1,0 +1,130 @@
+"""The archive that a job reads: opened once a process, read slab by slab, decoded by xarray."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from functools import lru_cache
+from typing import Any
+
+import fsspec
+import numpy as np
+import xarray as xr
+import zarr
+
+from scatdask.errors import MissingChunksError
+
+
+def open_source(path: str, *, decode_times: bool) -> xr.Dataset:
+    """Open a Zarr group lazily, without dask and without loading coordinates.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no Zarr group at `path`.
+    """
+    try:
+        group = zarr.open_group(path, mode="r")
+    except (FileNotFoundError, zarr.errors.GroupNotFoundError) as error:
+        raise FileNotFoundError(f"no Zarr group at {path!r}") from error
+    return xr.open_zarr(
+        path,
+        chunks=None,
+        consolidated=group.metadata.consolidated_metadata is not None,
+        decode_times=decode_times,
+        create_default_indexes=False,
+    )
+
+
+@lru_cache(maxsize=16)
+def _opened(path: str) -> xr.Dataset:
+    return open_source(path, decode_times=False)
+
+
+def read_slab(
+    path: str,
+    variable: str,
+    dim: str,
+    pieces: tuple[tuple[int, int], ...],
+    batch: dict[str, slice],
+) -> list[np.ndarray]:
+    """Read ranges of some signals.
+
+    Parameters
+    ----------
+    path : str
+        Location of the source.
+    variable : str
+        Name of the variable.
+    dim : str
+        Core dimension.
+    pieces : tuple of (int, int)
+        Ranges along the core dimension.
+    batch : dict of str to slice
+        Ranges along the other dimensions, in the order of the variable.
+
+    Returns
+    -------
+    list of array, each of shape (rows, samples)
+        Packed integers are decoded, and their fill value is NaN.
+    """
+    array = _opened(path)[variable]
+    parts = []
+    for start, stop in pieces:
+        part = array.isel({**batch, dim: slice(start, stop)}).transpose(*batch, dim).values
+        parts.append(part.reshape(-1, stop - start))
+    return parts
+
+
+def stored_array(path: str, variable: str) -> zarr.Array:
+    """Return the Zarr array of a variable, to ask for its chunks."""
+    array = zarr.open_group(path, mode="r")[variable]
+    assert isinstance(array, zarr.Array)
+    return array
+
+
+def chunk_shape(array: zarr.Array) -> tuple[int, ...]:
+    """Return the shape of what is one object in the store: a shard, or else a chunk."""
+    return array.shards or array.chunks
+
+
+def check_chunks(path: str, variable: str) -> None:
+    """Raise MissingChunksError unless every chunk of a variable is in the store.
+
+    Zarr reads a chunk that does not exist as fill values, without a word; whoever lost a chunk
+    would get coefficients of zeros.
+    """
+    array = stored_array(path, variable)
+    filesystem, root = fsspec.core.url_to_fs(path)
+    base = f"{root.rstrip('/')}/{array.path}" if array.path else root.rstrip("/")
+    present = {key[len(base) + 1 :] for key in filesystem.find(base)}
+    counts = [-(-n // c) for n, c in zip(array.shape, chunk_shape(array), strict=True)]
+    keys = map(array.metadata.encode_chunk_key, itertools.product(*map(range, counts)))
+    missing = (key for key in keys if key not in present)
+    first = list(itertools.islice(missing, 5))
+    if first:
+        n_missing = len(first) + sum(1 for _ in missing)
+        total = int(np.prod(counts))
+        raise MissingChunksError(
+            f"{n_missing} of {total} chunks of variable {variable!r} are not in {path!r}, among "
+            f"them {', '.join(first)}: zarr would read them as the fill value "
+            f"{array.fill_value!r}. Restore them; or, if they were left out because they hold "
+            'nothing but the fill value, say missing_chunks="fill"'
+        )
+
+
+def fingerprint(path: str, variables: tuple[str, ...], dim: str) -> str:
+    """Return a SHA-256 of what the source is: types, shapes, chunks, codecs and attributes."""
+    record: dict[str, Any] = {}
+    names = [*variables]
+    dataset = _opened(path)
+    if dim in dataset.coords:
+        names.append(dim)
+    for name in names:
+        metadata = stored_array(path, name).metadata.to_dict()
+        record[name] = {key: metadata[key] for key in sorted(metadata)}
+    if dim in dataset.coords and dataset.sizes[dim]:
+        edges = dataset[dim].isel({dim: [0, -1]}).values
+        record["edges"] = [str(edge) for edge in edges]
+    return hashlib.sha256(json.dumps(record, sort_keys=True, default=str).encode()).hexdigest()

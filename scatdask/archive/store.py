@@ -1,0 +1,139 @@
+"""The output of a job: where it may be, how it is made, and how a block is written to it."""
+
+from __future__ import annotations
+
+import warnings
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import dask.array
+import fsspec
+import numpy as np
+import xarray as xr
+import zarr
+import zarr.codecs
+
+from scatdask.archive.layout import Layout
+from scatdask.labels import assemble
+from scatdask.transforms import Transform
+
+
+def check_locations(source: str, target: str) -> None:
+    """Raise ValueError if source and target are the same folder or one holds the other."""
+    a, b = _parts(source), _parts(target)
+    relation = None
+    if a == b:
+        relation = "is the source itself"
+    elif b[: len(a)] == a:
+        relation = "lies inside the source"
+    elif a[: len(b)] == b:
+        relation = "holds the source"
+    if relation:
+        raise ValueError(
+            f"the output {target!r} {relation} ({source!r}): inputs are never written to, so "
+            "name another place"
+        )
+
+
+def _parts(location: str) -> tuple[str, ...]:
+    filesystem, path = fsspec.core.url_to_fs(location)
+    if isinstance(filesystem, fsspec.get_filesystem_class("file")):
+        return ("file", *Path(path).resolve().parts)
+    return (str(filesystem.protocol), *path.strip("/").split("/"))
+
+
+def exists(target: str) -> bool:
+    """Say whether something is at a location."""
+    filesystem, path = fsspec.core.url_to_fs(target)
+    return bool(filesystem.exists(path))
+
+
+def remove(target: str) -> None:
+    """Remove an output."""
+    filesystem, path = fsspec.core.url_to_fs(target)
+    if filesystem.exists(path):
+        filesystem.rm(path, recursive=True)
+
+
+def template(
+    source: xr.Dataset, transform: Transform, layouts: tuple[Layout, ...]
+) -> tuple[xr.Dataset, tuple[tuple[str, ...], ...], dict[str, dict[str, Any]]]:
+    """Describe the output without its numbers.
+
+    Returns
+    -------
+    dataset : xarray.Dataset
+        Labelled placeholders.
+    names : tuple of tuple of str
+        For each layout, the arrays that its blocks write to, one for each output.
+    encoding : dict
+        Chunks, fill value and codec of each of these.
+    """
+    parts: dict[str, Any] = {}
+    names, encoding = [], {}
+    merged = xr.Dataset(attrs=source.attrs)
+    for layout in layouts:
+        array = source[layout.variable]
+        placeholders = [
+            dask.array.empty(shape, dtype=transform.dtype, chunks=-1)
+            for shape in layout.output_shapes(transform)
+        ]
+        labelled = assemble(array, transform, layout.dim, placeholders)
+        if isinstance(labelled, xr.DataArray):
+            labelled = labelled.to_dataset(name=layout.variable)
+        names.append(tuple(str(name) for name in labelled.data_vars))
+        for name, chunks in zip(names[-1], layout.output_chunks(transform), strict=True):
+            encoding[name] = {
+                "chunks": tuple(max(c, 1) for c in chunks),
+                # A chunk of NaN is written too, so that a chunk that is not there is a hole.
+                "fill_value": np.nan,
+                "compressors": (zarr.codecs.ZstdCodec(checksum=True),),
+            }
+        parts[layout.variable] = labelled
+    for labelled in parts.values():
+        merged = merged.merge(labelled, combine_attrs="override", join="override")
+    return merged, tuple(names), encoding
+
+
+def create(target: str, dataset: xr.Dataset, encoding: dict[str, dict[str, Any]]) -> None:
+    """Write everything of an output but its numbers.
+
+    Raises
+    ------
+    OSError
+        If the location cannot be written to.
+    """
+    with warnings.catch_warnings():
+        # Consolidated metadata and string types are young parts of Zarr 3; xarray reads both.
+        warnings.filterwarnings("ignore", category=zarr.errors.ZarrUserWarning)
+        warnings.filterwarnings("ignore", category=zarr.errors.UnstableSpecificationWarning)
+        dataset.to_zarr(target, mode="w", compute=False, consolidated=True, encoding=encoding)
+
+
+@lru_cache(maxsize=64)
+def _opened(target: str, name: str, run: str) -> zarr.Array:
+    """Open an array for writing; `run` keeps an output made anew from being taken for the old."""
+    array = zarr.open_group(target, mode="r+")[name]
+    assert isinstance(array, zarr.Array)
+    return array.with_config({"write_empty_chunks": True})
+
+
+def write(
+    target: str,
+    name: str,
+    run: str,
+    region: tuple[slice, ...],
+    values: np.ndarray,
+) -> None:
+    """Write whole chunks of an output array."""
+    _opened(target, name, run)[region] = values
+
+
+def region(layout: Layout, block: int, stride: int | None) -> tuple[slice, ...]:
+    """Return where a block's output belongs: its signals, all paths, its times."""
+    batch = tuple(layout.batch(block).values())
+    if stride is None:
+        return (*batch, slice(None))
+    start, stop = layout.bounds(block)
+    return (*batch, slice(None), slice(start // stride, -(-stop // stride)))

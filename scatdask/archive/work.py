@@ -1,0 +1,146 @@
+"""What a worker does: read a slab, transform it, write whole chunks, leave a receipt."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from scatdask.archive import store
+from scatdask.archive.layout import Layout
+from scatdask.archive.ledger import Ledger, Receipt, merge
+from scatdask.archive.source import read_slab
+from scatdask.blocks import combine_sums, transform_block
+from scatdask.transforms import Transform
+
+
+@dataclass(frozen=True)
+class Work:
+    """All that a worker needs to know: a few hundred bytes.
+
+    Attributes
+    ----------
+    source, target : str
+        Locations.
+    transform : Transform
+    layouts : tuple of Layout
+        One for each variable; blocks are numbered through them.
+    names : tuple of tuple of str
+        Output arrays of each variable.
+    run : str
+        Identity of this run, 32 hexadecimal digits.
+    """
+
+    source: str
+    target: str
+    transform: Transform
+    layouts: tuple[Layout, ...]
+    names: tuple[tuple[str, ...], ...]
+    run: str
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks of all variables."""
+        return sum(layout.n_blocks for layout in self.layouts)
+
+    def locate(self, block: int) -> tuple[Layout, tuple[str, ...], int]:
+        """Return the layout, output arrays and own number of a block."""
+        for layout, names in zip(self.layouts, self.names, strict=True):
+            if block < layout.n_blocks:
+                return layout, names, block
+            block -= layout.n_blocks
+        raise IndexError(f"there is no block {block} past the last")
+
+
+class Task(NamedTuple):
+    """Consecutive blocks [first, last], both included."""
+
+    first: int
+    last: int
+
+
+class Outcome(NamedTuple):
+    """What became of a task: receipts of its blocks, and the failed ones with their reasons."""
+
+    receipts: list[Receipt]
+    failures: list[tuple[int, str]]
+
+
+@lru_cache(maxsize=1)
+def _single_threaded() -> None:
+    """Leave the cores to the blocks: matrix products of a worker use one thread."""
+    threadpool_limits(1)
+
+
+def run_task(work: Work, task: Task) -> Outcome:
+    """Compute the blocks of a task.
+
+    A block that raises does not keep the others from being done. What is done is recorded in the
+    ledger however the task ends.
+    """
+    _single_threaded()
+    receipts: list[Receipt] = []
+    failures = []
+    try:
+        for block in range(task.first, task.last + 1):
+            try:
+                receipts.append(run_block(work, block))
+            except Exception as error:
+                failures.append((block, f"{type(error).__name__}: {error}"))
+    finally:
+        Ledger(work.target).mark(merge(receipts))
+    return Outcome(receipts, failures)
+
+
+def run_block(work: Work, block: int) -> Receipt:
+    """Compute and write one block."""
+    layout, names, own = work.locate(block)
+    arrays, read, compute, n_bytes = compute_block(work.source, work.transform, layout, own)
+    start = time.perf_counter()
+    written = 0
+    for name, array, output in zip(names, arrays, work.transform.outputs, strict=True):
+        region = store.region(layout, own, output.stride)
+        store.write(work.target, name, work.run, region, array)
+        written += array.nbytes
+    return Receipt(block, block, read, compute, time.perf_counter() - start, n_bytes, written)
+
+
+def compute_block(
+    source: str, transform: Transform, layout: Layout, block: int
+) -> tuple[list[np.ndarray], float, float, int]:
+    """Read and transform one block.
+
+    Returns
+    -------
+    arrays : list of array
+        One for each output, in the shape in which it is stored.
+    read, compute : float
+        Seconds.
+    n_bytes : int
+        Bytes read, decoded.
+    """
+    batch = layout.batch(block)
+    read = compute = 0.0
+    n_bytes = 0
+    total: list[np.ndarray] | None = None
+    for slab in layout.slabs(transform, block):
+        t0 = time.perf_counter()
+        pieces = read_slab(source, layout.variable, layout.dim, slab.pieces, batch)
+        t1 = time.perf_counter()
+        arrays = transform_block(transform, slab, layout.n, pieces)
+        read, compute = read + t1 - t0, compute + time.perf_counter() - t1
+        n_bytes += sum(piece.nbytes for piece in pieces)
+        if transform.outputs[0].stride is None:
+            sums = arrays[0].astype(np.float64)
+            total = [sums] if total is None else [total[0] + sums]
+        else:
+            total = arrays
+    assert total is not None
+    if transform.outputs[0].stride is None:
+        total = [combine_sums(transform, total[0], layout.n)]
+    lengths = tuple(part.stop - part.start for part in batch.values())
+    return [a.reshape(*lengths, *a.shape[1:]) for a in total], read, compute, n_bytes
