@@ -1,0 +1,134 @@
+"""Attributes of a result: how it was made, and what of the source's still holds."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any
+
+from scatdask._version import __version__
+from scatdask.labels.axis import Sampling
+from scatdask.transforms import Transform
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+# Attributes that speak of the samples, and are wrong of coefficients. Units stay: scattering is
+# homogeneous, so coefficients are in the unit of the signal.
+_OF_SAMPLES = frozenset(
+    {
+        "_FillValue",
+        "actual_range",
+        "add_offset",
+        "ancillary_variables",
+        "cell_methods",
+        "flag_masks",
+        "flag_meanings",
+        "flag_values",
+        "long_name",
+        "missing_value",
+        "scale_factor",
+        "standard_name",
+        "valid_max",
+        "valid_min",
+        "valid_range",
+    }
+)
+
+
+def output_attrs(
+    source: xr.DataArray,
+    transform: Transform,
+    dim: Hashable,
+    sampling: Sampling,
+    stride: int | None,
+    *,
+    keep_attrs: bool = True,
+) -> dict[str, Any]:
+    """Return the attributes of one output array, as Zarr and NetCDF can hold them.
+
+    Parameters
+    ----------
+    source : DataArray
+    transform : Transform
+    dim : hashable
+        Core axis.
+    sampling : Sampling
+        Of the core axis.
+    stride : int or None
+        Input samples per output of this array; None for one number per signal.
+    keep_attrs : bool, default True
+        Keep the source's attributes that hold of coefficients too, such as ``units``.
+
+    Returns
+    -------
+    dict
+        With ``transform``, its parameters, ``stride``, ``halo``, ``edge_affected`` (see
+        `edge_affected`), ``sampling``, ``sampling_step``, ``sampling_unit``,
+        ``scatdask_version``, ``long_name`` and ``history``.
+    """
+    attrs = {k: v for k, v in source.attrs.items() if keep_attrs and k not in _OF_SAMPLES}
+    what = source.attrs.get("long_name") if keep_attrs else None
+    subject = what or source.name
+    attrs["long_name"] = "scattering coefficients" + (f" of {subject}" if subject else "")
+    attrs["transform"] = transform.name
+    # "dtype" is a name that xarray reserves, and the data say it themselves.
+    parameters = {k: v for k, v in transform.parameters().items() if k != "dtype"}
+    attrs |= {key: value for key, value in parameters.items() if value is not None}
+    attrs["halo"] = transform.halo
+    if stride is not None:
+        attrs["stride"] = stride
+        attrs["edge_affected"] = list(edge_affected(transform, source.sizes[dim], stride))
+    attrs["sampling"] = sampling.description
+    if sampling.step is not None:
+        attrs["sampling_step"] = sampling.step
+        attrs["sampling_unit"] = sampling.step_unit
+    attrs["scatdask_version"] = __version__
+    attrs["history"] = extended_history(source if keep_attrs else None, transform, dim)
+    return attrs
+
+
+def edge_affected(transform: Transform, n: int, stride: int) -> tuple[int, int]:
+    """Count the outputs whose support reaches past a true end of the signal.
+
+    They depend on the boundary, that is on an assumption, and not on samples alone.
+
+    Parameters
+    ----------
+    transform : Transform
+    n : int
+        Samples of the signal.
+    stride : int
+        Input samples per output.
+
+    Returns
+    -------
+    (int, int)
+        How many of the first, and how many of the last. None for "periodic", which has no ends.
+
+    Examples
+    --------
+    >>> from scatdask import Scattering1D
+    >>> S = Scattering1D(J=4)
+    >>> first, last = edge_affected(S, 1024, S.stride)
+    >>> (first - 1) * S.stride < S.halo <= first * S.stride
+    True
+    """
+    if transform.boundary == "periodic":
+        return 0, 0
+    n_out = -(-n // stride)
+    first = min(-(-transform.halo // stride), n_out)
+    last = n_out - min(max((n - 1 - transform.halo) // stride + 1, 0), n_out)
+    return first, last
+
+
+def extended_history(
+    source: xr.DataArray | xr.Dataset | None, transform: Transform, dim: Hashable
+) -> str:
+    """Return the source's history with a line for the transform.
+
+    The line has no date, so that the same call gives the same result.
+    """
+    arguments = ", ".join(f"{k}={v!r}" for k, v in transform.parameters().items() if v is not None)
+    line = f"scatdask {__version__}: {transform.name}({arguments}) over {dim}"
+    before = "" if source is None else str(source.attrs.get("history", ""))
+    return f"{before.rstrip()}\n{line}" if before.strip() else line

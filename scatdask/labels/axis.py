@@ -1,0 +1,133 @@
+"""The sampling of an axis, read off its coordinate."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from scatdask.labels.faults import Faults
+from scatdask.labels.ticks import Ticks, as_ticks, check_kind
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+# Values of a coordinate that are in memory at once.
+BLOCK = 2**20
+
+_SECONDS = ("s", "sec", "secs", "second", "seconds")
+_METRES = ("m", "metre", "metres", "meter", "meters")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How an axis is sampled.
+
+    Attributes
+    ----------
+    step : float or None
+        Distance between neighbouring samples; None where the axis has no coordinate or only one
+        sample.
+    unit : str
+        Unit of frequencies: the inverse of the step's, or "cycles per sample" without a step.
+    step_unit : str
+        Unit of the step.
+    description : str
+        The same in words.
+    """
+
+    step: float | None
+    unit: str
+    step_unit: str
+    description: str
+
+
+def sampling(coord: xr.DataArray | None, dim: Hashable) -> Sampling:
+    """Read the sampling step off a coordinate, and check that it is uniform.
+
+    The coordinate is read in blocks, so one that lies on disk is never loaded whole. Each step
+    may differ from the median step by 1 % of it, and by the rounding of the
+    coordinate's own type. Slow drift is harmless, because output coordinates are slices of the
+    input's; the step returned is the mean one.
+
+    Parameters
+    ----------
+    coord : DataArray, shape (n,), or None
+        Coordinate of the axis: datetime64, timedelta64, cftime or numeric. None if it has none.
+    dim : hashable
+        Name of the axis.
+
+    Returns
+    -------
+    Sampling
+        In seconds and Hz for times. For numbers the ``units`` attribute of the coordinate
+        decides: "Hz" for "s", "1/m" for "m", "cycles per unit of <dim>" if there is none.
+
+    Raises
+    ------
+    TypeError
+        If the coordinate is neither times nor real numbers, or its times carry a time zone.
+    ValueError
+        If values are missing, repeated, decreasing, have gaps, or are not uniform.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> time = xr.date_range("2024-01-01", periods=100, freq="10ms")
+    >>> sampling(xr.DataArray(time, dims="time"), "time")
+    Sampling(step=0.01, unit='Hz', step_unit='s',
+             description='time is sampled every 0.01 s (100 Hz)')
+    >>> sampling(None, "time").unit
+    'cycles per sample'
+    """
+    if coord is None:
+        return _unknown(f"{dim} has no coordinate: frequencies are in cycles per sample")
+    check_kind(coord, dim)
+    if coord.sizes[dim] < 2:
+        return _unknown(f"{dim} has fewer than two samples: its spacing is unknown")
+    faults: Faults | None = None
+    begin = end = 0.0
+    for first, ticks in _blocks(coord, dim):
+        if faults is None:
+            faults, begin = Faults(dim, ticks), float(ticks.values[0])
+        faults.look(first, ticks)
+        end = float(ticks.values[-1])
+    assert faults is not None
+    faults.raise_if_any()
+    step = (end - begin) / (coord.sizes[dim] - 1) / ticks.per_unit
+    unit, step_unit = ("Hz", "s") if ticks.is_time else _units(coord.attrs.get("units"), dim)
+    return Sampling(step, unit, step_unit, _describe(dim, step, unit, step_unit))
+
+
+def _blocks(coord: xr.DataArray, dim: Hashable) -> Iterator[tuple[int, Ticks]]:
+    """Yield blocks that share one value with the next, each with the index of its first."""
+    n = coord.sizes[dim]
+    origin: Any = None
+    for first in range(0, n - 1, BLOCK):
+        values = coord.variable.isel({dim: slice(first, first + BLOCK + 1)}).values
+        if origin is None:
+            origin = values[0]
+        yield first, as_ticks(values, origin, dim)
+
+
+def _unknown(description: str) -> Sampling:
+    return Sampling(None, "cycles per sample", "samples", description)
+
+
+def _units(units: Any, dim: Hashable) -> tuple[str, str]:
+    """Return the unit of frequencies and the unit of the step."""
+    # A time that was not decoded reads "seconds since 1970-01-01".
+    name = str(units or "").partition(" since ")[0].strip()
+    if name in ("", "1"):
+        return f"cycles per unit of {dim}", f"units of {dim}"
+    if name.lower() in _SECONDS:
+        return "Hz", "s"
+    if name.lower() in _METRES:
+        return "1/m", "m"
+    return (f"1/{name}" if name.isalnum() else f"1/({name})"), name
+
+
+def _describe(dim: Hashable, step: float, unit: str, step_unit: str) -> str:
+    if unit.startswith("cycles"):
+        return f"{dim} is sampled every {step:.6g} {step_unit}"
+    return f"{dim} is sampled every {step:.6g} {step_unit} ({1 / step:.6g} {unit})"

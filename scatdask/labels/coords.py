@@ -1,0 +1,110 @@
+"""Coordinates of a result: slices of the source's, and the table of paths."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING
+
+from scatdask.labels.axis import Sampling
+from scatdask.transforms import Output, Transform
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+PATH = "path"
+
+
+def suffix(transform: Transform, output: Output) -> str:
+    """Return what tells the names of one output from those of another; "" if there is one."""
+    return f"_stride{output.stride}" if transform.is_ragged else ""
+
+
+def output_names(variable: Hashable | None, transform: Transform) -> tuple[str, ...]:
+    """Return the names of the arrays that come of a variable, one for each output.
+
+    Examples
+    --------
+    >>> from scatdask import Scattering1D
+    >>> output_names("u", Scattering1D(J=3)), output_names("u", Scattering1D(J=3, T=0))
+    (('u',), ('u_stride1', 'u_stride2'))
+    """
+    name = "scattering" if variable is None else variable
+    return tuple(f"{name}{suffix(transform, output)}" for output in transform.outputs)
+
+
+def output_coords(
+    source: xr.DataArray | xr.Dataset, transform: Transform, dim: Hashable, sampling: Sampling
+) -> xr.Dataset:
+    """Return all coordinates of the result.
+
+    Coordinates along the core axis, of any number of dimensions, are every stride-th of the
+    source's; those without it are the source's. Nothing is computed or loaded. Encodings are not
+    inherited.
+
+    Parameters
+    ----------
+    source : DataArray or Dataset
+    transform : Transform
+    dim : hashable
+        Core axis.
+    sampling : Sampling
+        Of the core axis.
+
+    Returns
+    -------
+    Dataset
+        Without data variables. Where the transform yields several arrays (``T=0``), names and
+        dims along the core axis and along ``path`` end in ``_stride<stride>``.
+
+    Raises
+    ------
+    ValueError
+        If the source has a name that the result needs.
+    """
+    coords = source.coords.to_dataset().drop_encoding()
+    along = [name for name, coord in coords.coords.items() if dim in coord.dims]
+    paths = _with_units(transform.paths(sampling.step), sampling)
+    _check_names(source, transform, paths)
+    apart = coords.drop_vars([name for name in coords.coords if name not in along])
+    result = coords.drop_vars(along)
+    for output in transform.outputs:
+        end = suffix(transform, output)
+        if output.stride is not None and along:
+            part = apart.isel({dim: slice(None, None, output.stride)})
+            for name in along:
+                # Cells of the source's length no longer fit, unless they were sliced as well.
+                if part[name].attrs.get("bounds") not in (None, *part.coords):
+                    del part[name].attrs["bounds"]
+            names = {name: f"{name}{end}" for name in {*along, dim}} if end else {}
+            result = result.assign_coords(part.rename(names).coords)
+        rows = paths.isel({PATH: list(output.paths)}) if end else paths
+        names = {name: f"{name}{end}" for name in (*paths.coords, PATH)} if end else {}
+        result = result.assign_coords(rows.rename(names).coords)
+    return result
+
+
+def _with_units(paths: xr.Dataset, sampling: Sampling) -> xr.Dataset:
+    for name in paths.coords:
+        if str(name).startswith(("frequency", "bandwidth")):
+            paths[name].attrs["units"] = sampling.unit
+    return paths
+
+
+def _check_names(
+    source: xr.DataArray | xr.Dataset, transform: Transform, paths: xr.Dataset
+) -> None:
+    """Raise ValueError where a name of the source would be overwritten."""
+    import xarray as xr
+
+    names = {*source.dims, *source.coords}
+    names |= set(source.data_vars) if isinstance(source, xr.Dataset) else {source.name}
+    needed = {PATH, *map(str, paths.coords)}
+    for output in transform.outputs:
+        end = suffix(transform, output)
+        needed |= {f"{name}{end}" for name in (PATH, *paths.coords)}
+    clash = sorted(str(name) for name in names & needed)
+    if clash:
+        raise ValueError(
+            f"the input already has {', '.join(map(repr, clash))}, which names a label of the "
+            f'result: rename it first, for example with obj.rename({clash[0]}="input_{clash[0]}")'
+        )
