@@ -106,24 +106,18 @@ def assemble_dataset(
     if sampling is None:
         sampling = read_sampling(source.coords.get(dim), dim)
     coords = output_coords(source, transform, dim, sampling).coords
-    variables: dict[str, Any] = {}
+    variables: dict[Hashable, Any] = {}
     for name, variable in source.data_vars.items():
         if name in arrays:
             variables |= _variables(variable, transform, dim, arrays[name], sampling, keep_attrs)
         elif dim not in variable.dims:
-            variables[str(name)] = variable.variable
+            variables[name] = variable.variable
     attrs = dict(source.attrs) if keep_attrs else {}
     attrs["history"] = extended_history(source if keep_attrs else None, transform, dim)
     if skipped:
         note = "; ".join(f"{name} ({why})" for name, why in skipped.items())
         attrs[f"{transform.name}_skipped"] = note
     return xr.Dataset(variables, coords=coords, attrs=attrs)
-
-
-def output_names(name: Hashable | None, transform: Transform) -> tuple[str, ...]:
-    """Return the names of the variables that a variable is transformed into."""
-    stem = name if name is not None else "scattering" if is_ragged(transform) else ""
-    return tuple(f"{stem}{suffix(transform, output)}" for output in transform.outputs)
 
 
 def _variables(
@@ -133,14 +127,15 @@ def _variables(
     arrays: Sequence[AnyArray],
     sampling: Sampling,
     keep_attrs: bool,
-) -> dict[str, tuple[tuple[str, ...], AnyArray, dict[str, Any]]]:
+) -> dict[Hashable, tuple[tuple[Hashable, ...], AnyArray, dict[str, Any]]]:
     """Return dims, data and attributes by name."""
-    batch = tuple(str(name) for name in source.dims if name != dim)
-    variables = {}
-    names = output_names(source.name, transform)
+    batch = tuple(name for name in source.dims if name != dim)
+    variables: dict[Hashable, Any] = {}
+    names = output_names(source.name, transform) if transform.is_ragged else (source.name,)
     for name, output, data in zip(names, transform.outputs, arrays, strict=True):
         end = suffix(transform, output)
-        time = () if output.stride is None else (f"{dim}{end}",)
+        along = f"{dim}{end}" if end else dim
+        time = () if output.stride is None else (along,)
         dims = (*batch, f"{PATH}{end}", *time)
         attrs = output_attrs(source, transform, dim, sampling, output.stride, keep_attrs=keep_attrs)
         variables[name] = (dims, data, attrs)
