@@ -1,7 +1,8 @@
 """Zarr to Zarr, for archives of any size."""
 
-from scatdask.archive.job import Job, Report, Status
+from scatdask.archive.job import Job
 from scatdask.archive.plan import Plan
+from scatdask.archive.reports import Report, Status, read_status
 from scatdask.archive.verify import Verification
 
-__all__ = ["Job", "Plan", "Report", "Status", "Verification"]
+__all__ = ["Job", "Plan", "Report", "Status", "Verification", "read_status"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
 from os import PathLike, fspath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,9 +22,10 @@ from scatdask.archive import store
 from scatdask.archive.layout import Layout, StoredArray, make_layout
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.plan import PROCESS_BYTES, Plan
-from scatdask.archive.pools import Pool, in_threads, on_client
+from scatdask.archive.pools import choose_pool
+from scatdask.archive.reports import Report, Status, read_status
 from scatdask.archive.verify import Verification, verify_blocks
-from scatdask.archive.work import Task, Work
+from scatdask.archive.work import Outcome, Task, Work
 from scatdask.blocks import check_dtype
 from scatdask.errors import BlocksFailedError, OutputExistsError
 from scatdask.transforms import Transform
@@ -34,69 +35,6 @@ if TYPE_CHECKING:
 
 # A job whose every block fails should say so soon.
 _MOST_FAILURES = 20
-
-
-@dataclass(frozen=True)
-class Status:
-    """How far a job is.
-
-    Attributes
-    ----------
-    blocks, done : int
-        Blocks in all, and recorded as finished.
-    """
-
-    blocks: int
-    done: int
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether every block is done."""
-        return self.done == self.blocks
-
-    def __str__(self) -> str:
-        share = self.done / self.blocks if self.blocks else 1.0
-        return f"{self.done} of {self.blocks} blocks done ({share:.1%})"
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a run did.
-
-    Attributes
-    ----------
-    blocks, found_done, computed : int
-        Blocks in all, those that earlier runs had finished, and those of this run.
-    seconds : float
-        Wall-clock time.
-    read, compute, write : float
-        Seconds of the workers, summed.
-    bytes_read, bytes_written : int
-        Uncompressed.
-    """
-
-    blocks: int
-    found_done: int
-    computed: int
-    seconds: float
-    read: float
-    compute: float
-    write: float
-    bytes_read: int
-    bytes_written: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the figures, as JSON can hold them."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        rate = self.bytes_read / self.seconds if self.seconds else 0.0
-        return (
-            f"{self.computed} blocks in {self.seconds:.1f} s, {self.found_done} were done before; "
-            f"read {format_bytes(self.bytes_read)} ({format_bytes(int(rate))}/s), wrote "
-            f"{format_bytes(self.bytes_written)}; workers spent {self.read:.1f} s reading, "
-            f"{self.compute:.1f} s computing, {self.write:.1f} s writing"
-        )
 
 
 class Job:
@@ -159,7 +97,7 @@ class Job:
             raise TypeError(f"transform must be a Transform, got {transform!r}")
         if missing_chunks not in ("error", "fill"):
             raise ValueError(f'missing_chunks must be "error" or "fill", got {missing_chunks!r}')
-        self.source, self.target = fspath(source), fspath(target)
+        self.source, self.target = _absolute(source), _absolute(target)
         self.transform, self.dim, self.variable = transform, dim, variable
         self.memory, self.missing_chunks = parse_bytes(memory), missing_chunks
         self._ledger = Ledger(self.target)
@@ -193,10 +131,13 @@ class Job:
         MemoryError
             If not even a single signal's halo fits the memory.
         """
+        return self._plan()[0]
+
+    def _plan(self, *, afresh: bool = False) -> tuple[Plan, xr.Dataset, dict[str, Any]]:
+        """Return the plan, and the labelled but empty output with its encoding."""
         dataset = sources.open_source(self.source, decode_times=True)
         variables = self._variables(dataset)
-        coordinate = dataset[self.dim] if self.dim in dataset.coords else None
-        labels.sampling(coordinate, self.dim)
+        sampling = labels.sampling(dataset.coords.get(self.dim), self.dim)
         self.transform.check_length(dataset.sizes[self.dim])
         stored = []
         for name in variables:
@@ -204,7 +145,7 @@ class Job:
             if self.missing_chunks == "error":
                 sources.check_chunks(self.source, name)
             stored.append(self._stored(dataset[name], name))
-        record = self._record()
+        record = None if afresh else self._ledger.read()
         if record and not self._differences(record, variables):
             layouts = tuple(Layout.from_dict(fields) for fields in record["layouts"])
         else:
@@ -213,8 +154,8 @@ class Job:
                 make_layout(self.transform, name, self.dim, one, budget)
                 for name, one in zip(variables, stored, strict=True)
             )
-        _, names, _ = store.template(dataset, self.transform, layouts)
-        return Plan(self.transform, layouts, tuple(stored), names)
+        empty, names, encoding = store.template(dataset, self.transform, layouts, sampling)
+        return Plan(self.transform, layouts, tuple(stored), names), empty, encoding
 
     def _variables(self, dataset: xr.Dataset) -> tuple[str, ...]:
         if self.dim not in dataset.dims:
@@ -252,9 +193,6 @@ class Job:
 
     # The ledger
 
-    def _record(self) -> dict[str, Any] | None:
-        return self._ledger.read()
-
     def _identity(self, variables: tuple[str, ...]) -> dict[str, Any]:
         return {
             "transform": {"name": self.transform.name, **self.transform.parameters()},
@@ -286,12 +224,12 @@ class Job:
 
     def _prepare(self, overwrite: bool) -> tuple[Work, Plan]:
         """Make the output, or find the one that an earlier run began."""
-        if overwrite:
+        plan, empty, encoding = self._plan(afresh=overwrite)
+        if overwrite:  # only now, when nothing is wrong with the job
             self._ledger.remove()
             store.remove(self.target)
-        plan = self.plan()
         variables = tuple(layout.variable for layout in plan.layouts)
-        record = self._record()
+        record = self._ledger.read()
         if record is None and store.exists(self.target):
             raise OutputExistsError(
                 f"{self.target!r} exists, and no ledger beside it says that a job wrote it: name "
@@ -313,14 +251,14 @@ class Job:
             }
             self._ledger.write(record)
         if not self._ledger.is_created():
-            dataset = sources.open_source(self.source, decode_times=True)
-            template, _, encoding = store.template(dataset, self.transform, plan.layouts)
-            store.create(self.target, template, encoding)
+            store.create(self.target, empty, encoding)
             self._ledger.mark_created()
-        work = Work(
+        return self._work(plan), plan
+
+    def _work(self, plan: Plan) -> Work:
+        return Work(
             self.source, self.target, self.transform, plan.layouts, plan.names, uuid.uuid4().hex
         )
-        return work, plan
 
     # Doing it
 
@@ -365,22 +303,23 @@ class Job:
         start = time.perf_counter()
         totals = np.zeros(5)
         failures: list[tuple[int, str]] = []
-        bar = tqdm(
-            total=work.n_blocks,
-            initial=found,
-            unit="block",
-            disable=None if progress is None else not progress,
-            smoothing=0.1,
-        )
-        with contextlib.closing(bar), _pool(client, workers) as pool:
-            tasks = _tasks(done, plan.blocks_per_task)
-            for _, outcome in pool(work, tasks):
+        with contextlib.ExitStack() as stack:
+            hidden = None if progress is None else not progress
+            bar = stack.enter_context(
+                tqdm(total=work.n_blocks, initial=found, unit="block", disable=hidden)
+            )
+            outcomes: Iterable[tuple[Task, Outcome]] = ()
+            if found < work.n_blocks:  # no cluster is started for nothing
+                pool = stack.enter_context(choose_pool(client, workers))
+                tasks = _tasks(done, plan.blocks_per_task)
+                outcomes = stack.enter_context(contextlib.closing(pool(work, tasks)))
+            for _, outcome in outcomes:
+                failures += outcome.failures
                 for receipt in outcome.receipts:
                     totals += np.array(receipt[2:], dtype=np.float64)
-                    bar.update(receipt.last - receipt.first + 1)
                 elapsed = max(time.perf_counter() - start, 1e-9)
                 bar.set_postfix_str(f"{format_bytes(int(totals[3] / elapsed))}/s", refresh=False)
-                failures += outcome.failures
+                bar.update(len(outcome.receipts))
                 if len(failures) >= _MOST_FAILURES:
                     break
         computed = int(self._ledger.done(work.n_blocks).sum()) - found
@@ -392,12 +331,15 @@ class Job:
                 "to try the others"
             )
         return Report(
-            work.n_blocks,
-            found,
-            computed,
-            time.perf_counter() - start,
-            *(float(seconds) for seconds in totals[:3]),
-            *(int(n_bytes) for n_bytes in totals[3:]),
+            blocks=work.n_blocks,
+            found_done=found,
+            computed=computed,
+            seconds=time.perf_counter() - start,
+            read=float(totals[0]),
+            compute=float(totals[1]),
+            write=float(totals[2]),
+            bytes_read=int(totals[3]),
+            bytes_written=int(totals[4]),
         )
 
     # After
@@ -410,14 +352,7 @@ class Job:
         FileNotFoundError
             If no run has begun.
         """
-        record = self._record()
-        if record is None:
-            raise FileNotFoundError(
-                f"there is no ledger at {self._ledger.location!r}: no run of this job has begun"
-            )
-        layouts = [Layout.from_dict(fields) for fields in record["layouts"]]
-        blocks = sum(layout.n_blocks for layout in layouts)
-        return Status(blocks, int(self._ledger.done(blocks).sum()))
+        return read_status(self.target)
 
     def verify(self, blocks: int = 8, *, seed: int = 0) -> Verification:
         """Compute some blocks anew, cut in another way, and compare with what is stored.
@@ -441,49 +376,22 @@ class Job:
         OutputExistsError
             If the output is not this job's.
         """
-        record = self._record()
-        if record is None:
-            self.status()
+        self.status()
         plan = self.plan()
+        record = self._ledger.read()
         variables = tuple(layout.variable for layout in plan.layouts)
         if record is not None and (differing := self._differences(record, variables)):
             raise OutputExistsError(
                 f"{self.target!r} is the output of another job ({'; '.join(differing)})"
             )
-        work = Work(
-            self.source, self.target, self.transform, plan.layouts, plan.names, uuid.uuid4().hex
-        )
+        work = self._work(plan)
         return verify_blocks(work, self._ledger.done(work.n_blocks), blocks, seed)
 
 
-@contextlib.contextmanager
-def _pool(client: distributed.Client | None, workers: int | None) -> Iterator[Pool]:
-    """Yield the pool that a run was asked to use, and stop what was started for it."""
-    if client is not None:
-        if workers is not None:
-            raise ValueError("give a client or a number of workers, not both")
-        yield on_client(client)
-    elif workers is not None:
-        import distributed
-
-        with (
-            distributed.LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                dashboard_address=None,
-                host="127.0.0.1",
-            ) as cluster,
-            distributed.Client(cluster) as own,
-        ):
-            yield on_client(own)
-    else:
-        yield in_threads(_n_cores())
-
-
-def _n_cores() -> int:
-    from dask.system import CPU_COUNT
-
-    return int(CPU_COUNT)
+def _absolute(location: str | PathLike[str]) -> str:
+    """Make local paths absolute: workers may run in another folder."""
+    text = fspath(location)
+    return text if "://" in text or "::" in text else str(Path(text).absolute())
 
 
 def _tasks(done: np.ndarray, blocks_per_task: int) -> Iterator[Task]:

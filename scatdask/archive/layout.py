@@ -99,7 +99,10 @@ class Layout:
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Layout:
         """Rebuild a layout from `to_dict`."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()
+        }
+        return cls(**values)
 
     @property
     def grid(self) -> Grid:

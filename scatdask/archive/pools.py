@@ -7,10 +7,13 @@ the whole job.
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
+
+from dask.system import CPU_COUNT
 
 from scatdask.archive.work import Outcome, Task, Work, run_task
 from scatdask.errors import WorkersLostError
@@ -24,13 +27,14 @@ _TASKS_PER_THREAD = 2
 _GRACE_SECONDS = 60.0
 _POLL_SECONDS = 5.0
 
-Pool = Callable[[Work, Iterator[Task]], Iterator[tuple[Task, Outcome]]]
+Outcomes = Generator[tuple[Task, Outcome], None, None]
+Pool = Callable[[Work, Iterator[Task]], Outcomes]
 
 
 def in_threads(n_threads: int) -> Pool:
     """Return a pool of threads of this process."""
 
-    def pool(work: Work, tasks: Iterator[Task]) -> Iterator[tuple[Task, Outcome]]:
+    def pool(work: Work, tasks: Iterator[Task]) -> Outcomes:
         executor = concurrent.futures.ThreadPoolExecutor(n_threads, "scatdask")
         pending: dict[concurrent.futures.Future[Outcome], Task] = {}
         try:
@@ -53,7 +57,7 @@ def in_threads(n_threads: int) -> Pool:
 def on_client(client: distributed.Client) -> Pool:
     """Return a pool of the workers that a client is connected to."""
 
-    def pool(work: Work, tasks: Iterator[Task]) -> Iterator[tuple[Task, Outcome]]:
+    def pool(work: Work, tasks: Iterator[Task]) -> Outcomes:
         pending: dict[distributed.Future, Task] = {}
         try:
             while True:
@@ -72,6 +76,38 @@ def on_client(client: distributed.Client) -> Pool:
                 client.cancel(list(pending))
 
     return pool
+
+
+@contextlib.contextmanager
+def choose_pool(client: distributed.Client | None, workers: int | None) -> Iterator[Pool]:
+    """Yield the pool that a run was asked to use, and stop what was started for it.
+
+    Parameters
+    ----------
+    client : distributed.Client or None
+        A cluster that is there already.
+    workers : int or None
+        Processes of a cluster of its own; without either, threads of this process.
+    """
+    if client is not None:
+        if workers is not None:
+            raise ValueError("give a client or a number of workers, not both")
+        yield on_client(client)
+    elif workers is not None:
+        import distributed
+
+        with (
+            distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                dashboard_address=None,
+                host="127.0.0.1",
+            ) as cluster,
+            distributed.Client(cluster) as own,
+        ):
+            yield on_client(own)
+    else:
+        yield in_threads(int(CPU_COUNT))
 
 
 def _workers(client: distributed.Client) -> dict[str, Any]:

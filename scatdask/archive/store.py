@@ -15,7 +15,7 @@ import zarr
 import zarr.codecs
 
 from scatdask.archive.layout import Layout
-from scatdask.labels import assemble
+from scatdask.labels import Sampling, assemble_dataset, output_names
 from scatdask.transforms import Transform
 
 
@@ -57,32 +57,31 @@ def remove(target: str) -> None:
 
 
 def template(
-    source: xr.Dataset, transform: Transform, layouts: tuple[Layout, ...]
+    source: xr.Dataset,
+    transform: Transform,
+    layouts: tuple[Layout, ...],
+    sampling: Sampling,
 ) -> tuple[xr.Dataset, tuple[tuple[str, ...], ...], dict[str, dict[str, Any]]]:
     """Describe the output without its numbers.
 
     Returns
     -------
     dataset : xarray.Dataset
-        Labelled placeholders.
+        Labelled placeholders, and the variables of the source that lack the core dimension.
     names : tuple of tuple of str
         For each layout, the arrays that its blocks write to, one for each output.
     encoding : dict
         Chunks, fill value and codec of each of these.
     """
-    parts: dict[str, Any] = {}
+    dim = layouts[0].dim
+    arrays: dict[Any, Any] = {}
     names, encoding = [], {}
-    merged = xr.Dataset(attrs=source.attrs)
     for layout in layouts:
-        array = source[layout.variable]
-        placeholders = [
+        arrays[layout.variable] = [
             dask.array.empty(shape, dtype=transform.dtype, chunks=-1)
             for shape in layout.output_shapes(transform)
         ]
-        labelled = assemble(array, transform, layout.dim, placeholders)
-        if isinstance(labelled, xr.DataArray):
-            labelled = labelled.to_dataset(name=layout.variable)
-        names.append(tuple(str(name) for name in labelled.data_vars))
+        names.append(output_names(layout.variable, transform))
         for name, chunks in zip(names[-1], layout.output_chunks(transform), strict=True):
             encoding[name] = {
                 "chunks": tuple(max(c, 1) for c in chunks),
@@ -90,10 +89,13 @@ def template(
                 "fill_value": np.nan,
                 "compressors": (zarr.codecs.ZstdCodec(checksum=True),),
             }
-        parts[layout.variable] = labelled
-    for labelled in parts.values():
-        merged = merged.merge(labelled, combine_attrs="override", join="override")
-    return merged, tuple(names), encoding
+    skipped = {
+        name: "another variable was asked for" if v.dtype.kind in "fiu" else f"dtype {v.dtype}"
+        for name, v in source.data_vars.items()
+        if dim in v.dims and name not in arrays
+    }
+    dataset = assemble_dataset(source, transform, dim, arrays, sampling=sampling, skipped=skipped)
+    return dataset.drop_encoding(), tuple(names), encoding
 
 
 def create(target: str, dataset: xr.Dataset, encoding: dict[str, dict[str, Any]]) -> None:

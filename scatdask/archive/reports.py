@@ -1,0 +1,97 @@
+"""What a run did, and how far a job is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dask.utils import format_bytes
+
+from scatdask.archive.layout import Layout
+from scatdask.archive.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a job is.
+
+    Attributes
+    ----------
+    blocks, done : int
+        Blocks in all, and recorded as finished.
+    """
+
+    blocks: int
+    done: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every block is done."""
+        return self.done == self.blocks
+
+    def __str__(self) -> str:
+        share = self.done / self.blocks if self.blocks else 1.0
+        return f"{self.done} of {self.blocks} blocks done ({share:.1%})"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run did.
+
+    Attributes
+    ----------
+    blocks, found_done, computed : int
+        Blocks in all, those that earlier runs had finished, and those of this run.
+    seconds : float
+        Wall-clock time.
+    read, compute, write : float
+        Seconds of the workers, summed.
+    bytes_read, bytes_written : int
+        Uncompressed.
+    """
+
+    blocks: int
+    found_done: int
+    computed: int
+    seconds: float
+    read: float
+    compute: float
+    write: float
+    bytes_read: int
+    bytes_written: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures, as JSON can hold them."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        rate = self.bytes_read / self.seconds if self.seconds else 0.0
+        return (
+            f"{self.computed} blocks in {self.seconds:.1f} s, {self.found_done} were done before; "
+            f"read {format_bytes(self.bytes_read)} ({format_bytes(int(rate))}/s), wrote "
+            f"{format_bytes(self.bytes_written)}; workers spent {self.read:.1f} s reading, "
+            f"{self.compute:.1f} s computing, {self.write:.1f} s writing"
+        )
+
+
+def read_status(target: str) -> Status:
+    """Say how far the job of an output is, from the ledger beside it.
+
+    Parameters
+    ----------
+    target : str
+        Path or URL of the output.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no ledger.
+    """
+    ledger = Ledger(target)
+    record = ledger.read()
+    if record is None:
+        raise FileNotFoundError(
+            f"there is no ledger at {ledger.location!r}: no run of this job has begun"
+        )
+    blocks = sum(Layout.from_dict(fields).n_blocks for fields in record["layouts"])
+    return Status(blocks, int(ledger.done(blocks).sum()))
