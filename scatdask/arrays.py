@@ -25,6 +25,15 @@ def is_numpy(x: AnyArray) -> bool:
     return isinstance(x, np.ndarray)
 
 
+def check_in_memory(x: AnyArray) -> None:
+    """Raise TypeError for a lazy array, which an operation here would compute unasked."""
+    if compat.is_dask_array(x):
+        raise TypeError(
+            "a transform takes arrays in memory, not dask arrays: wrap it in an xarray object and "
+            "use scatdask.scattering1d, which stays lazy"
+        )
+
+
 def device_of(x: AnyArray) -> Any:
     """Return the device that holds `x`, hashable."""
     return compat.device(x)

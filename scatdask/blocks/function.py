@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scatdask.arrays import AnyArray, array_namespace, device_of, from_numpy
+from scatdask.arrays import AnyArray, array_namespace, check_in_memory, device_of, from_numpy
 from scatdask.blocks.geometry import Grid, Slab, slab, source_index
 from scatdask.blocks.sizing import eager_length
 from scatdask.errors import NonFiniteWarning
@@ -51,6 +51,7 @@ def transform_array(transform: Transform, x: AnyArray) -> AnyArray:
         raise ValueError("x has no axes: a signal needs at least one")
     *batch, n = x.shape
     transform.check_length(n)
+    check_in_memory(x)
     xp = array_namespace(x)
     flat = xp.reshape(x, (math.prod(batch), n))
     if not bool(xp.all(xp.isfinite(flat))):
@@ -72,9 +73,7 @@ def transform_array(transform: Transform, x: AnyArray) -> AnyArray:
     shaped = [xp.reshape(a, (*batch, *a.shape[1:])) for a in arrays]
     if transform.outputs[0].stride is None:
         return combine_sums(transform, shaped[0], n)
-    if len(transform.outputs) == 1 and transform.outputs[0].paths == tuple(
-        range(transform.n_paths)
-    ):
+    if not transform.is_ragged:
         return shaped[0]
     places = {
         path: shaped[which][..., row, :]
@@ -125,47 +124,57 @@ def transform_block(
     """
     xp = array_namespace(pieces[0])
     rows = pieces[0].shape[0]
-    dtype = getattr(xp, transform.dtype)
-    keep = Keep(block.start - block.low, block.stop - block.low)
-    lengths = [_n_kept(output.stride, keep) for output in transform.outputs]
-    arrays = [
-        xp.empty((rows, len(output.paths), length), dtype=dtype, device=device_of(pieces[0]))
-        for output, length in zip(transform.outputs, lengths, strict=True)
-    ]
     at_once = transform.rows_at_once(rows, block.length)
+    if rows == at_once:
+        return _transform_some(transform, block, n, pieces)
+    dtype, device = getattr(xp, transform.dtype), device_of(pieces[0])
+    keep = Keep(block.start - block.low, block.stop - block.low)
+    arrays = [
+        xp.empty((rows, len(o.paths), keep.n_out(o.stride)), dtype=dtype, device=device)
+        for o in transform.outputs
+    ]
     for first in range(0, rows, at_once):
         some = slice(first, min(first + at_once, rows))
-        parts = [piece[some, :] for piece in pieces]
-        x = parts[0] if len(parts) == 1 else xp.concat(parts, axis=1)
-        padded, mean, bad = _pad(transform, block, n, x)
-        values = transform_rows(transform, padded, mean, keep)
-        for array, value, output in zip(arrays, values, transform.outputs, strict=True):
-            array[some, :, :] = value
-            if bad is not None:
-                touched = _touched(transform, keep, n, bad, output.stride)[:, None, :]
-                nan = xp.full_like(value, xp.nan)
-                array[some, :, :] = xp.where(from_numpy(touched, like=value), nan, value)
+        _store(arrays, some, _transform_some(transform, block, n, [p[some, :] for p in pieces]))
     return arrays
 
 
-def _n_kept(stride: int | None, keep: Keep) -> int:
-    if stride is None:
-        return 1
-    first, last = keep.outputs(stride)
-    return last - first
+def _store(arrays: list[AnyArray], rows: slice, values: list[AnyArray]) -> None:
+    """Put the outputs of some rows in their place; as a call, so that it keeps none of them."""
+    for array, value in zip(arrays, values, strict=True):
+        array[rows, :, :] = value
+
+
+def _transform_some(
+    transform: Transform, block: Slab, n: int, pieces: list[AnyArray]
+) -> list[AnyArray]:
+    """Transform as many rows as the kernel takes in one pass."""
+    xp = array_namespace(pieces[0])
+    keep = Keep(block.start - block.low, block.stop - block.low)
+    padded, mean, bad = _pad(transform, block, n, pieces)
+    values = transform_rows(transform, padded, mean, keep)
+    if bad is not None:
+        for which, output in enumerate(transform.outputs):
+            touched = _touched(transform, keep, n, bad, output.stride)[:, None, :]
+            value = values[which]
+            nan = xp.full_like(value[:, :1, :], xp.nan)
+            values[which] = xp.where(from_numpy(touched, like=value), nan, value)
+    return values
 
 
 def _pad(
-    transform: Transform, block: Slab, n: int, x: AnyArray
+    transform: Transform, block: Slab, n: int, pieces: list[AnyArray]
 ) -> tuple[AnyArray, AnyArray, np.ndarray | None]:
-    """Extend rows past true ends, take out their mean, and fill up to the length of the FFT.
+    """Join pieces, extend rows past true ends, take out their mean, fill up to the FFT's length.
 
     Returns the padded rows, the means, and where samples of the extended rows were not finite
     (None if none).
     """
-    xp = array_namespace(x)
+    xp = array_namespace(pieces[0])
     dtype = getattr(xp, transform.dtype)
-    x = xp.astype(x, xp.float64)
+    wide = [xp.astype(piece, xp.float64) for piece in pieces]
+    x = wide[0] if len(wide) == 1 else xp.concat(wide, axis=1)
+    del wide
     finite = xp.isfinite(x)
     bad = None
     if not bool(xp.all(finite)):
@@ -223,5 +232,5 @@ def _touched(
     count = np.concatenate([np.zeros((len(bad), 1), np.int64), np.cumsum(bad, axis=1)], axis=1)
     step = stride or 1
     centre = np.arange(*keep.outputs(step)) * step + shift
-    window = count[:, np.minimum(centre + halo + 1, bad.shape[1])] - count[:, centre - halo]
+    window = count[:, centre + halo + 1] - count[:, centre - halo]
     return window.any(axis=1, keepdims=True) if stride is None else window > 0

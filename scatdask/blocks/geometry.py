@@ -94,7 +94,7 @@ def slab(transform: Transform, n: int, start: int, stop: int) -> Slab:
     length = fast_length(high - low, alignment)
     if not periodic:
         pieces: tuple[tuple[int, int], ...] = ((max(low, 0), min(high, n)),)
-    elif high - low >= n:
+    elif high - low > n:
         pieces = ((0, n),)
     else:
         first, last = low % n, (high - 1) % n + 1

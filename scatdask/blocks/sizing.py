@@ -6,13 +6,15 @@ import math
 
 import numpy as np
 
-from scatdask.blocks.geometry import slab
+from scatdask.blocks.geometry import Slab, slab
 from scatdask.transforms import Transform
 
 # Share of the samples read that may be halo.
 HALO_OVERHEAD = 0.1
 # A block of a short halo is still this many samples, so that each FFT is worth its call.
 _SHORTEST = 2**17
+# Bytes for each bin of the filter that is being sampled, in float64.
+SAMPLING_BYTES = 64
 
 
 def _preferred_length(transform: Transform) -> int:
@@ -30,7 +32,9 @@ def eager_length(transform: Transform, n: int) -> int:
     return length if n > 2 * length else math.ceil(n / transform.alignment) * transform.alignment
 
 
-def block_length(transform: Transform, n: int, rows: int, itemsize: int, memory: int) -> int:
+def block_length(
+    transform: Transform, n: int, rows: int, itemsize: int, memory: int, *, at_least: int = 1
+) -> int:
     """Choose how many samples a block owns.
 
     Parameters
@@ -44,6 +48,8 @@ def block_length(transform: Transform, n: int, rows: int, itemsize: int, memory:
         Bytes of a sample as it is stored.
     memory : int
         Bytes that a block may take.
+    at_least : int, default 1
+        Samples that a block should own where memory allows, such as those of a stored chunk.
 
     Returns
     -------
@@ -56,7 +62,8 @@ def block_length(transform: Transform, n: int, rows: int, itemsize: int, memory:
         If the halo alone needs more.
     """
     whole = math.ceil(n / transform.alignment) * transform.alignment
-    length = min(_preferred_length(transform), whole)
+    wanted = math.ceil(at_least / transform.alignment) * transform.alignment
+    length = min(max(_preferred_length(transform), wanted), whole)
     shortest = min(math.ceil(transform.halo / transform.alignment) * transform.alignment, whole)
     while block_memory(transform, rows, n, length, itemsize) > memory:
         if length <= shortest:
@@ -88,23 +95,44 @@ def block_memory(transform: Transform, rows: int, n: int, length: int, itemsize:
     owned = min(length, n)
     # A block in the middle reads a halo on either side; near the ends it reads less.
     start = max((n - owned) // 2 // transform.alignment * transform.alignment, 0)
-    block = slab(transform, n, start, start + owned)
+    peak = _slab_memory(transform, rows, slab(transform, n, start, start + owned), itemsize)
+    last = (n - 1) // owned * owned
+    if n - last < owned:  # shorter, but more wavelets of it fit one pass
+        peak = max(peak, _slab_memory(transform, rows, slab(transform, n, last, n), itemsize))
+    return peak
+
+
+def _slab_memory(transform: Transform, rows: int, block: Slab, itemsize: int) -> int:
     size = np.dtype(transform.dtype).itemsize
     at_once = transform.rows_at_once(rows, block.length)
-    read = rows * block.n_read * itemsize * len(block.pieces)
-    padding = at_once * block.length * (2 * 8 + 2 * size)
-    kept = sum(len(o.paths) * o.n_out(owned) for o in transform.outputs) * size
-    work = max(padding, at_once * block.length * size + transform.workspace(at_once, block.length))
-    return read + work + (rows + at_once) * kept
+    left_over = rows % at_once or at_once
+    read = rows * block.n_read * itemsize
+    kept = size * sum(len(o.paths) * o.n_out(block.stop - block.start) for o in transform.outputs)
+    # In float64 and one byte of finiteness, less its mean, and cast: all at once.
+    padding = at_once * block.n_read * (8 * (1 + len(block.pieces)) + 1 + size)
+    work = max(
+        at_once * block.length * size + SAMPLING_BYTES * block.length,
+        *(
+            count * (block.length * size + kept) + transform.workspace(count, block.length)
+            for count in (at_once, left_over)
+        ),
+    )
+    result = rows * kept if rows > at_once else 0
+    return read + result + transform.filter_memory(block.length) + max(padding, work)
 
 
 def array_memory(transform: Transform, shape: tuple[int, ...]) -> int:
-    """Return the peak bytes of `transform_array` on float32 input of a shape (..., n)."""
+    """Return the peak bytes of `transform_array` on an array of a shape (..., n).
+
+    The input is counted in the transform's dtype.
+    """
     *batch, n = shape
     rows = math.prod(batch)
     length = eager_length(transform, n)
-    peak = block_memory(transform, rows, n, length, 0)
     size = np.dtype(transform.dtype).itemsize
+    block = block_memory(transform, rows, n, length, 0)
     result = rows * sum(len(o.paths) * o.n_out(n) for o in transform.outputs) * size
-    joining = 2 * result if length < n else 0
-    return rows * n * size + max(peak + joining // 2, joining)
+    if length < n:  # the parts of all blocks, beside the last block's work or their join
+        filters = transform.filter_memory(slab(transform, n, 0, length).length)
+        block = max(block + result, 2 * result + filters)
+    return rows * n * size + max(block, rows * n)

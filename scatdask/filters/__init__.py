@@ -8,7 +8,9 @@ from scatdask.filters.morlet import gaussian, morlet
 from scatdask.filters.sampled import (
     SampledFilter,
     littlewood_paley,
+    low_pass_reach,
     low_pass_taps,
+    morlet_support,
     sample_gaussian,
     sample_morlet,
 )
@@ -18,10 +20,12 @@ __all__ = [
     "Wavelet",
     "gaussian",
     "littlewood_paley",
+    "low_pass_reach",
     "low_pass_sigma",
     "low_pass_taps",
     "morlet",
     "morlet_bank",
+    "morlet_support",
     "sample_gaussian",
     "sample_morlet",
 ]

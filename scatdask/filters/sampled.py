@@ -49,6 +49,23 @@ def _sample(
     return SampledFilter(first, response(bins / (n * rate)), n)
 
 
+def morlet_support(xi: float, sigma: float, tolerance: float) -> tuple[float, float]:
+    """Return the band, in cycles per sample, outside which a wavelet is below a share of its peak.
+
+    Parameters
+    ----------
+    xi, sigma : float
+        Centre frequency and width, cycles per sample.
+    tolerance : float
+        The share.
+    """
+    reach = sigma * math.sqrt(-2 * math.log(tolerance))
+    kappa, _ = morlet_constants(xi, sigma)
+    # The correction kappa * G(f) is itself above the tolerance within this distance of zero.
+    correction = math.sqrt(max(reach**2 + 2 * sigma**2 * math.log(max(kappa, 1e-300)), 0.0))
+    return min(xi - reach, -correction), max(xi + reach, correction)
+
+
 def sample_morlet(
     xi: float, sigma: float, n: int, *, rate: int = 1, tolerance: float = 1e-16
 ) -> SampledFilter:
@@ -69,11 +86,7 @@ def sample_morlet(
     -------
     SampledFilter
     """
-    reach = sigma * math.sqrt(-2 * math.log(tolerance))
-    kappa, _ = morlet_constants(xi, sigma)
-    # The correction kappa * G(f) is itself above the tolerance within this distance of zero.
-    correction = math.sqrt(max(reach**2 + 2 * sigma**2 * math.log(max(kappa, 1e-300)), 0.0))
-    low, high = min(xi - reach, -correction), max(xi + reach, correction)
+    low, high = morlet_support(xi, sigma, tolerance)
     return _sample(lambda f: morlet(f, xi, sigma, rate=rate), low, high, n, rate)
 
 
@@ -83,6 +96,13 @@ def sample_gaussian(
     """Sample the Gaussian low-pass on the bins of a DFT; parameters as in `sample_morlet`."""
     reach = sigma * math.sqrt(-2 * math.log(tolerance))
     return _sample(lambda f: gaussian(f, sigma, rate=rate), -reach, reach, n, rate)
+
+
+def low_pass_reach(sigma: float, tolerance: float) -> float:
+    """Return the samples on either side beyond which the low-pass holds a share of its L1 norm."""
+    from scipy.special import erfcinv  # slow to import, and needed on workers only
+
+    return float(erfcinv(tolerance)) / (math.sqrt(2) * math.pi * sigma)
 
 
 def low_pass_taps(sigma: float, *, rate: int = 1, tolerance: float = 1e-16) -> Array:
@@ -102,10 +122,7 @@ def low_pass_taps(sigma: float, *, rate: int = 1, tolerance: float = 1e-16) -> A
     array of float64, shape (2 * m + 1,)
         Taps at ``-m * rate, ..., m * rate`` samples.
     """
-    from scipy.special import erfcinv  # slow to import, and needed on workers only
-
-    half = float(erfcinv(tolerance)) / (math.sqrt(2) * math.pi * sigma)
-    m = math.ceil(half / rate)
+    m = math.ceil(low_pass_reach(sigma, tolerance) / rate)
     time = np.arange(-m, m + 1) * float(rate)
     envelope = math.sqrt(2 * math.pi) * sigma * np.exp(-2 * (math.pi * sigma * time) ** 2)
     return rate * envelope / gaussian_norm(sigma)

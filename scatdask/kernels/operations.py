@@ -24,10 +24,7 @@ from scatdask.arrays import (
     multiply_into,
 )
 from scatdask.filters import SampledFilter, low_pass_taps
-from scatdask.transforms.scattering1d import LANES
-
-# Outputs of one tile of the low-pass: fewer spend the work on overlap, more on zeros.
-MIN_TILE = 12
+from scatdask.transforms.scattering1d import LANES, MIN_TILE, WIDEST_REACH
 
 
 @dataclass(frozen=True)
@@ -249,13 +246,19 @@ class TapSmoother:
 
 
 def tap_smoother(
-    sigma: float, stride: int, rate: int, dtype: str, *, like: AnyArray
-) -> TapSmoother:
-    """Build the matrix that averages samples `rate` apart into outputs `stride` apart."""
+    sigma: float, stride: int, rate: int, n_out: int, dtype: str, *, like: AnyArray
+) -> TapSmoother | None:
+    """Build the matrix that averages samples `rate` apart into outputs `stride` apart.
+
+    Returns None where an FFT is cheaper: where a tile would reach far, or where a row of `n_out`
+    outputs is only a few tiles.
+    """
     taps = low_pass_taps(sigma, rate=rate, tolerance=float(np.finfo(dtype).eps))
     half, step = len(taps) // 2, stride // rate
     reach = math.ceil(half / step)
     tile = max(reach, MIN_TILE)
+    if reach > WIDEST_REACH or n_out < 3 * tile:
+        return None
     lag = np.arange((tile + 2 * reach) * step)[:, None] - (reach + np.arange(tile)) * step
     inside = np.abs(lag) <= half
     matrix = np.where(inside, taps[np.where(inside, lag, 0) + half], 0.0)

@@ -7,12 +7,10 @@ each (transform, length, precision, device) and kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from scatdask.arrays import AnyArray, array_namespace, device_of, fft_of
 from scatdask.filters import sample_gaussian, sample_morlet
@@ -25,10 +23,7 @@ from scatdask.kernels.operations import (
     tap_smoother,
 )
 from scatdask.transforms import Scattering1D
-from scatdask.transforms.scattering1d import LANES, Branch
-
-# A tile of the matrix low-pass reaches this many outputs; beyond, an FFT is cheaper.
-_WIDEST_REACH = 24
+from scatdask.transforms.scattering1d import Branch
 
 
 class Keep(NamedTuple):
@@ -40,6 +35,13 @@ class Keep(NamedTuple):
     def outputs(self, stride: int) -> tuple[int, int]:
         """Return the outputs [first, last) at samples inside."""
         return self.start // stride, -(-self.stop // stride)
+
+    def n_out(self, stride: int | None) -> int:
+        """Return the number of outputs; one for a sum over all samples (stride None)."""
+        if stride is None:
+            return 1
+        first, last = self.outputs(stride)
+        return last - first
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ class _Like:
     """Carry an array through `lru_cache` without being part of the key."""
 
     def __init__(self, array: AnyArray) -> None:
-        self.array = array[:0]
+        # Empty, and no view of the array, which the cache would keep alive.
+        self.array = array_namespace(array).empty(0, device=device_of(array))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Like)
@@ -84,21 +87,22 @@ def _sampled_cascade(
     transform: Scattering1D, n: int, xp: Any, device: Any, like: _Like
 ) -> SampledCascade:
     dtype = transform.dtype
-    # A response this far below its peak is lost in the rounding of the FFT.
-    tolerance = float(np.finfo(dtype).eps) / 10
+    tolerance = transform.filter_tolerance
     first, second = transform.wavelets
     low_pass, stride = transform.low_pass, transform.stride
 
+    @cache  # the same few for all branches
     def spectral(rate: int) -> SpectralSmoother:
         assert low_pass is not None and stride is not None
         sampled = sample_gaussian(low_pass, n // rate, rate=rate, tolerance=tolerance)
         return SpectralSmoother(fold_filter(sampled, n // stride, dtype, like=like.array))
 
+    @cache
     def last(rate: int) -> SpectralSmoother | TapSmoother | None:
         if low_pass is None or stride is None:
             return None
-        taps = tap_smoother(low_pass, stride, rate, dtype, like=like.array)
-        return taps if taps.reach <= _WIDEST_REACH else spectral(rate)
+        taps = tap_smoother(low_pass, stride, rate, n // stride, dtype, like=like.array)
+        return taps or spectral(rate)
 
     branches = []
     for branch in transform.branches:
@@ -156,7 +160,8 @@ def scattering1d(
     writer = _Writer(transform, x, keep)
     spectrum = fft_of(x).rfft(x)
     order0 = writer.last_step(cascade.smooth, 1, x, spectrum)
-    writer.put(0, order0 + xp.reshape(writer.weight * offset, (-1, 1)))
+    writer.put((0,), order0 + xp.reshape(writer.weight * offset, (-1, 1)))
+    del order0
     for sampled in cascade.branches:
         for members in _batches(transform, sampled.branch, *x.shape):
             _walk(transform, sampled, members, spectrum, writer)
@@ -165,8 +170,7 @@ def scattering1d(
 
 def _batches(transform: Scattering1D, branch: Branch, rows: int, n: int) -> Iterator[range]:
     """Cut the wavelets of a branch into batches that fit the cache and fill the FFT's lanes."""
-    fits = transform.rows_at_once(2**62, n >> branch.log2_rate) // rows
-    size = max(fits, 1) if rows % LANES == 0 else max(fits // LANES * LANES, LANES)
+    size = transform.wavelets_at_once(branch, rows, n)
     wavelets = branch.wavelets
     for start in range(0, len(wavelets), size):
         yield wavelets[start : start + size]
@@ -182,19 +186,21 @@ def _walk(
     """Follow some wavelets of one octave down to their first- and second-order outputs."""
     branch, dtype = sampled.branch, transform.dtype
     low = members.start - branch.wavelets.start
-    rows = spectrum.shape[0]
     modulus1 = filtered_modulus(spectrum, sampled.filters[low : low + len(members)], dtype)
     rate1 = 2**branch.log2_rate
     spectrum1 = fft_of(modulus1).rfft(modulus1) if branch.children else None
-    order1 = writer.last_step(sampled.smooth, rate1, modulus1, spectrum1)
-    for i, n1 in enumerate(members):
-        writer.put(1 + n1, order1[i * rows : (i + 1) * rows, :])
-    for c, (_, log2_rate) in enumerate(branch.children):
-        modulus2 = filtered_modulus(spectrum1, sampled.child_filters[c : c + 1], dtype)
-        order2 = writer.last_step(sampled.child_smooths[c], 2**log2_rate, modulus2, None)
-        for i in range(len(members)):
-            path = branch.first_child_path + (low + i) * len(branch.children) + c
-            writer.put(path, order2[i * rows : (i + 1) * rows, :])
+    paths = [1 + n1 for n1 in members]
+    writer.put(paths, writer.last_step(sampled.smooth, rate1, modulus1, spectrum1))
+    n_children = len(branch.children)
+    for child, (_, log2_rate) in enumerate(branch.children):
+        paths = [
+            branch.first_child_path + (low + i) * n_children + child for i in range(len(members))
+        ]
+        modulus2 = filtered_modulus(spectrum1, sampled.child_filters[child : child + 1], dtype)
+        writer.put(
+            paths, writer.last_step(sampled.child_smooths[child], 2**log2_rate, modulus2, None)
+        )
+        del modulus2  # before the next one is made
 
 
 class _Writer:
@@ -206,12 +212,7 @@ class _Writer:
         self.arrays = []
         self.places: dict[int, tuple[int, int]] = {}
         for array, output in enumerate(transform.outputs):
-            if output.stride is None:
-                length = 1
-            else:
-                first, last = keep.outputs(output.stride)
-                length = last - first
-            shape = (x.shape[0], len(output.paths), length)
+            shape = (x.shape[0], len(output.paths), keep.n_out(output.stride))
             self.arrays.append(xp.empty(shape, dtype=x.dtype, device=device_of(x)))
             self.places.update({path: (array, row) for row, path in enumerate(output.paths)})
         self.is_sum = transform.outputs[0].stride is None
@@ -237,7 +238,9 @@ class _Writer:
             spectrum = fft_of(samples).rfft(samples)
         return smooth(spectrum, first, last)
 
-    def put(self, path: int, values: AnyArray) -> None:
-        """Store the outputs of one path, shape (rows, time)."""
-        array, row = self.places[path]
-        self.arrays[array][:, row, :] = values
+    def put(self, paths: Sequence[int], values: AnyArray) -> None:
+        """Store the outputs of some paths, all rows of a path together, shape (batch, time)."""
+        rows = self.arrays[0].shape[0]
+        for i, path in enumerate(paths):
+            array, place = self.places[path]
+            self.arrays[array][:, place, :] = values[i * rows : (i + 1) * rows, :]

@@ -50,6 +50,7 @@ class Transform(ABC):
     name: ClassVar[str]
     boundary: str
     dtype: str
+    tolerance: float
 
     @property
     @abstractmethod
@@ -65,6 +66,11 @@ class Transform(ABC):
     @abstractmethod
     def alignment(self) -> int:
         """The coarsest internal subsampling: every block starts at a multiple of it."""
+
+    @property
+    @abstractmethod
+    def is_ragged(self) -> bool:
+        """Whether each path keeps its own rate, so that a call returns a list of arrays."""
 
     @property
     @abstractmethod
@@ -90,7 +96,11 @@ class Transform(ABC):
 
     @abstractmethod
     def workspace(self, rows: int, n: int) -> int:
-        """Return the bytes that the kernel needs beside its input and output."""
+        """Return the bytes that the kernel needs beside its input, output and filters."""
+
+    @abstractmethod
+    def filter_memory(self, n: int) -> int:
+        """Return the bytes of the filters sampled for rows of padded length `n`, which are kept."""
 
     @abstractmethod
     def flops(self, shape: tuple[int, ...]) -> float:

@@ -23,9 +23,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from scatdask.filters import Wavelet, low_pass_sigma, morlet_bank
-from scatdask.transforms.base import Output, Transform
-from scatdask.transforms.validation import as_integer, as_member, as_pair, as_tolerance
+from scatdask.filters import Wavelet, low_pass_reach, low_pass_sigma, morlet_bank, morlet_support
+from scatdask.transforms.base import BOUNDARIES, DTYPES, Output, Transform
+from scatdask.transforms.validation import (
+    as_dtype,
+    as_integer,
+    as_member,
+    as_pair,
+    as_tolerance,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -35,9 +41,16 @@ if TYPE_CHECKING:
 CACHE_BYTES = 2**21
 # FFTs that pocketfft runs side by side in one vector register: batches should be multiples of it.
 LANES = 4
-# The halo bounds errors relative to the largest sample; the largest coefficient of a path is
-# smaller. On white and brown noise and on impulses the worst path measured was fainter by 60.
-FAINTNESS = 100
+# Outputs of one tile of the low-pass: fewer spend the work on overlap, more on zeros.
+MIN_TILE = 12
+# A tile of the low-pass reaches this many outputs on either side; beyond, an FFT is cheaper.
+WIDEST_REACH = 24
+# The halo bounds errors relative to the largest sample; the largest coefficient of a path may be
+# much smaller. With this factor no path of white and brown noise, impulses, steps, bursts and
+# chirps (J = 3, 5, 7, any T) had an error above the tolerance; twice integrated noise had 3 times it.
+FAINTNESS = 1000
+# Bytes of the objects that hold one sampled filter, beside its values.
+FILTER_OVERHEAD = 4096
 
 
 @dataclass(frozen=True)
@@ -137,13 +150,12 @@ class Scattering1D(Transform):
             "T": T,
             "stride": self._checked_stride(T),
             "max_order": as_integer("max_order", self.max_order, at_least=1, at_most=2),
+            "boundary": as_member("boundary", self.boundary, BOUNDARIES),
+            "dtype": as_dtype("dtype", self.dtype, DTYPES),
+            "tolerance": as_tolerance("tolerance", self.tolerance),
         }
         for key, value in values.items():
             object.__setattr__(self, key, value)
-        as_member("boundary", self.boundary, ("reflect", "periodic", "zero", "nearest"))
-        object.__setattr__(self, "dtype", str(np.dtype(self.dtype)))
-        as_member("dtype", self.dtype, ("float32", "float64"))
-        object.__setattr__(self, "tolerance", as_tolerance("tolerance", self.tolerance))
 
     def _checked_stride(self, T: int | str) -> int | None:
         if isinstance(T, str) or T == 0:
@@ -274,6 +286,11 @@ class Scattering1D(Transform):
             for rate in sorted(set(self.rates))
         )
 
+    @property
+    def is_ragged(self) -> bool:
+        """Whether each path keeps its own rate, so that a call returns a list of arrays."""
+        return self.T == 0
+
     @cached_property
     def rates(self) -> tuple[int, ...]:
         """Subsampling of each path before the average."""
@@ -348,13 +365,30 @@ class Scattering1D(Transform):
 
     # Cost
 
+    def _fits(self, n: int) -> int:
+        """Return how many FFTs of length `n` fit the cache; never less than fill the lanes."""
+        return max(LANES, CACHE_BYTES // (2 * np.dtype(self.dtype).itemsize * n))
+
     def rows_at_once(self, rows: int, n: int) -> int:
-        """Return how many signals of padded length `n` the kernel takes in one pass."""
-        itemsize = np.dtype(self.dtype).itemsize
-        return max(1, min(rows, max(LANES, CACHE_BYTES // (2 * itemsize * n))))
+        """Return how many rows of padded length `n` the kernel takes in one pass."""
+        fits = self._fits(n)
+        if rows <= LANES or rows * LANES <= fits:
+            return max(rows, 1)
+        return min(rows, fits) // LANES * LANES
+
+    def wavelets_at_once(self, branch: Branch, rows: int, n: int) -> int:
+        """Return how many wavelets of a branch the kernel takes in one pass over some rows."""
+        unit = LANES // math.gcd(rows, LANES)
+        fits = self._fits(n >> branch.log2_rate) // rows
+        return min(max(fits // unit, 1) * unit, len(branch.wavelets))
+
+    @property
+    def filter_tolerance(self) -> float:
+        """Share of a filter's peak below which its response is lost in the rounding of the FFT."""
+        return float(np.finfo(self.dtype).eps) / 10
 
     def workspace(self, rows: int, n: int) -> int:
-        """Return the bytes that the kernel needs beside its input and output.
+        """Return the bytes that the kernel needs beside its input, output and filters.
 
         Parameters
         ----------
@@ -363,11 +397,59 @@ class Scattering1D(Transform):
         n : int
             Padded length of each.
         """
-        itemsize = np.dtype(self.dtype).itemsize
-        # One batch of wavelets: its spectrum, FFT scratch, modulus, and the next order's.
-        batch = max(LANES * n, rows * n, CACHE_BYTES // (2 * itemsize))
-        filters = 8 * n * 2 * itemsize
-        return 8 * itemsize * batch + 2 * itemsize * rows * n + filters
+        first, second = self.wavelets
+        n_smooth = n // self.stride if self.low_pass and self.stride else 0
+        most = 0
+        for branch in self.branches:
+            batch = rows * self.wavelets_at_once(branch, rows, n)
+            batch = -(-batch // LANES) * LANES
+            length = n >> branch.log2_rate
+            for n1 in branch.wavelets:
+                _, mirrored = self._bins(first[n1], n, n)
+                most = max(most, 2 * batch * length + max(batch * length, 4 * rows * mirrored))
+            # The modulus and its spectrum stay while each child is filtered and averaged.
+            parents = 2 * length + n_smooth if branch.children else 0
+            for n2, log2_rate in branch.children:
+                bins, mirrored = self._bins(second[n2], n, length)
+                below = n >> log2_rate
+                adding = 2 * below if bins > below else 0
+                filtering = 2 * below + max(below, adding, 4 * mirrored)
+                most = max(most, batch * (parents + filtering))
+            # Averaging holds the samples twice, and once more in tiles that overlap threefold.
+            last = max((n >> rate for _, rate in branch.children), default=length)
+            averaging = 5 * last + 2 * n_smooth if n_smooth else 2 * last
+            most = max(most, batch * (parents + averaging))
+        scratch = 2 * LANES * n
+        return np.dtype(self.dtype).itemsize * (rows * n + most + scratch)
+
+    def filter_memory(self, n: int) -> int:
+        """Return the bytes of the filters sampled for rows of padded length `n`, which are kept."""
+        first, second = self.wavelets
+        total: float = sum(self._bins(wavelet, n, n)[0] for wavelet in first)
+        for branch in self.branches:
+            length = n >> branch.log2_rate
+            total += sum(self._bins(second[n2], n, length)[0] for n2, _ in branch.children)
+        total += self._taps(n) / 2
+        n_filters = len(first) + sum(len(branch.children) for branch in self.branches)
+        return 2 * np.dtype(self.dtype).itemsize * math.ceil(total) + FILTER_OVERHEAD * n_filters
+
+    def _taps(self, n: int) -> int:
+        """Return the entries of the matrices that average by tiles, one for each rate."""
+        if not (self.low_pass and self.stride):
+            return 0
+        reach = low_pass_reach(self.low_pass, float(np.finfo(self.dtype).eps)) / self.stride
+        tile = max(math.ceil(reach) + 1, MIN_TILE)
+        if reach > WIDEST_REACH or n // self.stride < 3 * MIN_TILE:
+            return 0
+        rates = {log2_rate for branch in self.branches for _, log2_rate in branch.children}
+        rates |= {branch.log2_rate for branch in self.branches if not branch.children}
+        return sum((self.stride >> rate) * (tile + 2 * math.ceil(reach)) * tile for rate in rates)
+
+    def _bins(self, wavelet: Wavelet, n: int, length: int) -> tuple[int, int]:
+        """Return the bins of a filter on `length` of `n` bins, and how many are mirrored."""
+        low, high = morlet_support(wavelet.xi, wavelet.sigma, self.filter_tolerance)
+        mirrored = max(-low, 0.0) * n + max(high * n - length / 2, 0.0)
+        return min(math.ceil((high - low) * n) + 2, length), min(math.ceil(mirrored), length // 2)
 
     def memory(self, shape: tuple[int, ...]) -> int:
         """Return the peak bytes of a call on an array of a shape, input and output included.

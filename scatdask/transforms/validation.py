@@ -6,6 +6,8 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 
 def as_integer(name: str, value: Any, *, at_least: int, at_most: int | None = None) -> int:
     """Return `value` as an int within bounds."""
@@ -41,9 +43,22 @@ def as_member(name: str, value: Any, allowed: Sequence[str]) -> str:
     return str(value)
 
 
+def as_dtype(name: str, value: Any, allowed: Sequence[str]) -> str:
+    """Return the name of a NumPy data type if it is one of those allowed."""
+    try:
+        # np.dtype(None) is float64, which nobody asked for.
+        found = value if value is None else np.dtype(value).name
+    except TypeError:
+        found = value
+    return as_member(name, found, allowed)
+
+
 def as_tolerance(name: str, value: Any) -> float:
     """Return `value` as a float between 1e-15 and 0.1."""
-    number = float(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, got {value!r}") from None
     if not 1e-15 <= number <= 0.1:
         raise ValueError(f"{name} must lie between 1e-15 and 0.1, got {value!r}")
     return number
