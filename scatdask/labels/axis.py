@@ -53,7 +53,8 @@ def sampling(coord: xr.DataArray | None, dim: Hashable) -> Sampling:
     Parameters
     ----------
     coord : DataArray, shape (n,), or None
-        Coordinate of the axis: datetime64, timedelta64, cftime or numeric. None if it has none.
+        Coordinate of the axis as ``obj.coords.get(dim)`` gives it: datetime64, timedelta64,
+        cftime or numeric. None if there is none.
     dim : hashable
         Name of the axis.
 
@@ -80,7 +81,9 @@ def sampling(coord: xr.DataArray | None, dim: Hashable) -> Sampling:
     >>> sampling(None, "time").unit
     'cycles per sample'
     """
-    if coord is None:
+    # For a dimension without coordinate, obj.coords.get(dim) makes up 0, 1, 2, ...
+    made_up = coord is not None and coord.name == dim and dim not in coord.coords
+    if coord is None or made_up:
         return _unknown(f"{dim} has no coordinate: frequencies are in cycles per sample")
     check_kind(coord, dim)
     if coord.sizes[dim] < 2:

@@ -15,7 +15,7 @@ STEP_TOLERANCE = 0.01
 # A step this many times the median is a gap rather than irregular sampling.
 _GAP = 1.5
 # Rounding of the coordinate's type never excuses more than this share of a step.
-_MOST_ROUNDING = 0.25
+_MOST_ROUNDING = 0.4
 _SHOWN = 3
 
 
@@ -105,8 +105,8 @@ class Faults:
             count = self.irregular.count + self.gaps.count
             first = min(self.irregular.places + self.gaps.places[:1])
             raise ValueError(
-                f"coordinate {dim!r} is not uniform: {_times(count, 'step')} differ from the "
-                f"median, {self._step(self.reference)}, by more than the tolerance of "
+                f"coordinate {dim!r} is not uniform: {_times(count, 'step')} off the median, "
+                f"{self._step(self.reference)}, by more than the tolerance of "
                 f"{self._step(self.allowed)} ({STEP_TOLERANCE:.0%} and rounding): "
                 f"{self._place(*first)}. Interpolate onto a uniform axis, "
                 f"obj.interp({dim}=...), or where the coordinate is a rounded record of uniform "
