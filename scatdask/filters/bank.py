@@ -52,7 +52,7 @@ def constant_q_sigma(xi: float, Q: int) -> float:
 
 
 def admissible_j(xi: float, sigma: float) -> int:
-    """Return the largest j such that ``xi + ALPHA * sigma < 2**-(j + 1)``, never negative."""
+    """Return the largest j such that ``xi + ALPHA * sigma <= 2**-(j + 1)``, never negative."""
     edge = min(xi + ALPHA * sigma, 0.5)
     return math.floor(-math.log2(edge)) - 1
 
@@ -71,6 +71,12 @@ def morlet_bank(J: int, Q: int) -> tuple[Wavelet, ...]:
     -------
     tuple of Wavelet
 
+    Notes
+    -----
+    Where J is so small that even the first wavelet of constant Q would be narrower than
+    ``0.1 / 2**J`` (J = 1 or 2 with Q = 8), all wavelets gather near frequency zero, as in Kymatio,
+    and the bank neither covers the spectrum nor bounds the energy.
+
     References
     ----------
     Andén & Mallat (2014), section II-B; Andreux et al. (2020).
@@ -85,7 +91,7 @@ def morlet_bank(J: int, Q: int) -> tuple[Wavelet, ...]:
     # The first wavelet lies so that its mirror image about the Nyquist frequency meets it midway.
     xi = max(1 / (1 + 2 ** (3 / Q)), 0.35)
     sigma = constant_q_sigma(xi, Q)
-    if sigma <= sigma_min:
+    if sigma <= sigma_min:  # Kymatio's choice, kept for parity: see Notes
         elbow, geometric = sigma, []
     else:
         geometric = [(xi, sigma)]

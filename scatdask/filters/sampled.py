@@ -50,14 +50,14 @@ def _sample(
 
 
 def morlet_support(xi: float, sigma: float, tolerance: float) -> tuple[float, float]:
-    """Return the band, in cycles per sample, outside which a wavelet is below a share of its peak.
+    """Return the band, in cycles per sample, outside which a wavelet is negligible.
 
     Parameters
     ----------
     xi, sigma : float
         Centre frequency and width, cycles per sample.
     tolerance : float
-        The share.
+        Both terms of the wavelet are below this share of its Gabor term's peak outside.
     """
     reach = sigma * math.sqrt(-2 * math.log(tolerance))
     kappa, _ = morlet_constants(xi, sigma)
@@ -80,7 +80,7 @@ def sample_morlet(
     rate : int, default 1
         Subsampling of that signal: bin ``b`` is the frequency ``b / (n * rate)``.
     tolerance : float, default 1e-16
-        Bins whose response is below this share of the wavelet's peak are left out.
+        Bins outside `morlet_support` are left out.
 
     Returns
     -------

@@ -47,7 +47,7 @@ MIN_TILE = 12
 WIDEST_REACH = 24
 # The halo bounds errors relative to the largest sample; the largest coefficient of a path may be
 # much smaller. With this factor no path of white and brown noise, impulses, steps, bursts and
-# chirps (J = 3, 5, 7, any T) had an error above the tolerance; twice integrated noise had 3 times it.
+# chirps (J = 3, 5, 7, any T) had an error above the tolerance; twice integrated noise had thrice.
 FAINTNESS = 1000
 # Bytes of the objects that hold one sampled filter, beside its values.
 FILTER_OVERHEAD = 4096
