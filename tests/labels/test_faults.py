@@ -37,7 +37,7 @@ def test_duplicate_times(time):
 
 def test_duplicate_first_time(time):
     time[0] = time[1]
-    with pytest.raises(ValueError, match="repeats values at 1 place.*at index 0"):
+    with pytest.raises(ValueError, match=r"repeats values at 1 place.*at index 0"):
         check(time)
 
 
@@ -98,7 +98,7 @@ def test_tolerance_applies_to_each_step(share):
     if share < 1:
         assert check(values).step == pytest.approx(1.0, rel=1e-3)
     else:
-        with pytest.raises(ValueError, match="not uniform: 1 step .*at index 39"):
+        with pytest.raises(ValueError, match=r"not uniform: 1 step .*at index 39"):
             check(values)
 
 
@@ -127,7 +127,7 @@ def test_leap_second_repeated_at_one_hertz():
 
 def test_leap_second_repeated_at_a_hundred_hertz(time):
     time[60:] -= np.timedelta64(1, "s")
-    with pytest.raises(ValueError, match="decreases at 1 place.*leap second"):
+    with pytest.raises(ValueError, match=r"decreases at 1 place.*leap second"):
         check(time)
 
 
@@ -139,5 +139,5 @@ def test_leap_second_left_out(time):
 
 def test_cftime_gap():
     time = xr.date_range("2001-01-01", periods=30, freq="D", calendar="noleap", use_cftime=True)
-    with pytest.raises(ValueError, match="has 1 gap.*2001-01-12 00:00:00 at index 11"):
+    with pytest.raises(ValueError, match=r"has 1 gap.*2001-01-12 00:00:00 at index 11"):
         check(np.delete(time.values, [12, 13]))
