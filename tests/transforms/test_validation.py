@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from scatdask.transforms.validation import as_dtype, as_integer, as_member, as_pair, as_tolerance
+
+
+@pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3)])
+def test_integers_of_any_library(value):
+    number = as_integer("J", value, at_least=1)
+    assert number == 3
+    assert type(number) is int
+
+
+@pytest.mark.parametrize("value", [3.0, "3", None, True, False, np.True_, [3], 3j, np.float64(3)])
+def test_what_is_no_integer_is_named(value):
+    with pytest.raises(TypeError, match=r"^J must be an integer, got "):
+        as_integer("J", value, at_least=0)
+
+
+def test_bounds_are_named():
+    assert as_integer("J", 1, at_least=1) == 1
+    assert as_integer("J", 4, at_least=1, at_most=4) == 4
+    with pytest.raises(ValueError, match=r"^J must be at least 1, got 0$"):
+        as_integer("J", 0, at_least=1)
+    with pytest.raises(ValueError, match=r"^J must be at most 4, got 5$"):
+        as_integer("J", 5, at_least=1, at_most=4)
+
+
+@pytest.mark.parametrize(
+    ("value", "pair"), [(8, (8, 1)), ((8, 2), (8, 2)), ([8, 2], (8, 2)), (np.int32(8), (8, 1))]
+)
+def test_pairs(value, pair):
+    assert as_pair("Q", value, at_least=1) == pair
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        ((1, 2, 3), ValueError, r"^Q must be an integer or a pair of integers, got \(1, 2, 3\)$"),
+        ((), ValueError, r"^Q must be an integer or a pair"),
+        ((8, 0), ValueError, r"^Q\[1\] must be at least 1, got 0$"),
+        ((8.5, 1), TypeError, r"^Q\[0\] must be an integer, got 8.5$"),
+        ("8", TypeError, "^Q must be an integer, got '8'$"),
+    ],
+)
+def test_what_is_no_pair_is_named(value, error, message):
+    with pytest.raises(error, match=message):
+        as_pair("Q", value, at_least=1)
+
+
+def test_words():
+    assert as_member("boundary", "zero", ("zero", "nearest")) == "zero"
+    for value in ("mirror", None, 3, ["zero"]):
+        with pytest.raises(ValueError, match=r"^boundary must be one of 'zero', 'nearest', got "):
+            as_member("boundary", value, ("zero", "nearest"))
+
+
+@pytest.mark.parametrize("value", ["float64", "f8", np.float64, float, np.dtype("f8"), ">f8"])
+def test_data_types_by_any_name(value):
+    assert as_dtype("dtype", value, ("float32", "float64")) == "float64"
+
+
+@pytest.mark.parametrize("value", [None, "float16", "int32", int, complex, "half a float", 7])
+def test_other_data_types_are_named(value):
+    with pytest.raises(ValueError, match=r"^dtype must be one of 'float32', 'float64', got "):
+        as_dtype("dtype", value, ("float32", "float64"))
+
+
+def test_tolerances():
+    assert as_tolerance("tolerance", 1e-6) == 1e-6
+    assert as_tolerance("tolerance", np.float32(0.1).astype(float) / 2) < 0.1
+    for value in (0, -1e-6, 0.2, 1, True, float("nan"), float("inf"), 1e-16):
+        with pytest.raises(ValueError, match=r"^tolerance must lie between 1e-15 and 0.1, got "):
+            as_tolerance("tolerance", value)
+    for nonsense in (None, "small", [1e-6]):
+        with pytest.raises(TypeError, match=r"^tolerance must be a number, got "):
+            as_tolerance("tolerance", nonsense)
