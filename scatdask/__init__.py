@@ -1,8 +1,22 @@
 """Wavelet scattering of data larger than memory, whose numbers do not depend on chunks."""
 
+from typing import TYPE_CHECKING, Any
+
 from scatdask import accessor as _accessor  # noqa: F401 - registers .scat
 from scatdask._version import __version__
 from scatdask.api import scattering1d
 from scatdask.transforms import Scattering1D
 
-__all__ = ["Scattering1D", "__version__", "scattering1d"]
+if TYPE_CHECKING:
+    from scatdask.archive import Job
+
+__all__ = ["Job", "Scattering1D", "__version__", "scattering1d"]
+
+
+def __getattr__(name: str) -> Any:
+    # The archive road brings zarr and dask.array; notebooks that never use it need not wait.
+    if name == "Job":
+        from scatdask.archive import Job
+
+        return Job
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

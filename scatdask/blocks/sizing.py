@@ -19,7 +19,8 @@ SAMPLING_BYTES = 64
 
 def _preferred_length(transform: Transform) -> int:
     """Return the shortest block whose halo is at most HALO_OVERHEAD of what it reads."""
-    length = max(2 * transform.halo * (1 / HALO_OVERHEAD - 1), _SHORTEST)
+    halo = 2 * math.ceil(transform.halo / transform.alignment) * transform.alignment
+    length = max(halo * (1 / HALO_OVERHEAD - 1), _SHORTEST)
     return math.ceil(length / transform.alignment) * transform.alignment
 
 

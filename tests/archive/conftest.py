@@ -1,0 +1,57 @@
+"""Archives for the tests of the Zarr to Zarr road."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+N, CHANNELS = 20_011, 3
+
+
+@pytest.fixture
+def write_archive(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes a Dataset to Zarr, by default noise on (channel, time)."""
+
+    def write(
+        dataset: xr.Dataset | None = None,
+        *,
+        name: str = "in.zarr",
+        chunks: dict[str, int] | None = None,
+        **options: object,
+    ) -> Path:
+        if dataset is None:
+            rng = np.random.default_rng(0)
+            samples = np.cumsum(rng.standard_normal((CHANNELS, N)), axis=1)
+            dataset = xr.Dataset(
+                {"velocity": (("channel", "time"), samples.astype("f4"), {"units": "m/s"})},
+                coords={
+                    "time": xr.date_range("2024-01-01", periods=N, freq="10ms"),
+                    "channel": np.arange(CHANNELS),
+                    "latitude": ("channel", np.linspace(40.0, 41.0, CHANNELS)),
+                },
+            )
+        if chunks is None:
+            chunks = {"channel": 2, "time": 7_001}
+        for variable in dataset.data_vars.values():
+            variable.encoding["chunks"] = tuple(
+                min(chunks.get(str(d), n), n) for d, n in variable.sizes.items()
+            )
+        path = tmp_path / name
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=zarr.errors.ZarrUserWarning)
+            dataset.to_zarr(path, mode="w", **options)  # type: ignore[call-overload]
+        return path
+
+    return write
+
+
+@pytest.fixture
+def archive(write_archive: Callable[..., Path]) -> Path:
+    """An archive of noise on (channel, time)."""
+    return write_archive()

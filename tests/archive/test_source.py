@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+from scatdask.archive import source as sources
+from scatdask.errors import MissingChunksError
+
+
+def remove_chunk(path, variable: str, index: tuple[int, ...]) -> str:
+    array = zarr.open_group(path, mode="r")[variable]
+    key = array.metadata.encode_chunk_key(index)
+    (path / variable / key).unlink()
+    return key
+
+
+def test_no_group_says_where_it_looked(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no Zarr group at .*nowhere\.zarr"):
+        sources.open_source(str(tmp_path / "nowhere.zarr"), decode_times=True)
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("consolidated", [True, False])
+def test_slab_is_read_in_rows_whatever_the_order_of_dims(write_archive, zarr_format, consolidated):
+    values = np.arange(60.0).reshape(10, 2, 3)
+    dataset = xr.Dataset({"v": (("time", "a", "b"), values)})
+    path = write_archive(
+        dataset, chunks={"time": 3}, zarr_format=zarr_format, consolidated=consolidated
+    )
+    batch = {"a": slice(0, 2), "b": slice(1, 3)}
+    first, second = sources.read_slab(str(path), "v", "time", ((7, 10), (0, 2)), batch)
+    expected = values[:, :, 1:].transpose(1, 2, 0).reshape(4, 10)
+    np.testing.assert_array_equal(first, expected[:, 7:])
+    np.testing.assert_array_equal(second, expected[:, :2])
+
+
+def test_packed_integers_are_decoded_and_their_fill_value_is_missing(write_archive):
+    values = np.array([[1.0, 2.5, np.nan, -3.0]])
+    dataset = xr.Dataset({"v": (("channel", "time"), values)})
+    dataset.v.encoding = {"dtype": "i2", "scale_factor": 0.5, "_FillValue": -999}
+    path = write_archive(dataset)
+    assert zarr.open_group(path, mode="r")["v"].dtype == np.int16
+    (slab,) = sources.read_slab(str(path), "v", "time", ((0, 4),), {"channel": slice(0, 1)})
+    np.testing.assert_array_equal(slab, values)
+
+
+def test_complete_archive_passes(archive):
+    sources.check_chunks(str(archive), "velocity")
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_missing_chunk_is_named(write_archive, zarr_format):
+    path = write_archive(zarr_format=zarr_format)
+    key = remove_chunk(path, "velocity", (1, 2))
+    with pytest.raises(MissingChunksError, match=rf"1 of 6 chunks .*velocity.*{key}.*fill"):
+        sources.check_chunks(str(path), "velocity")
+
+
+def test_missing_shard_is_named(tmp_path):
+    path = tmp_path / "sharded.zarr"
+    group = zarr.open_group(path, mode="w")
+    array = group.create_array("v", shape=(40,), chunks=(5,), shards=(20,), dtype="f4")
+    array[:20] = 1.0
+    with pytest.raises(MissingChunksError, match=r"1 of 2 chunks .*c/1"):
+        sources.check_chunks(str(path), "v")
+
+
+def test_fingerprint_knows_the_source_by_its_metadata(write_archive):
+    one = write_archive(name="one.zarr")
+    same = write_archive(name="same.zarr")
+    other = write_archive(name="other.zarr", chunks={"channel": 1, "time": 500})
+    marks = [sources.fingerprint(str(p), ("velocity",), "time") for p in (one, same, other)]
+    assert marks[0] == marks[1] != marks[2]

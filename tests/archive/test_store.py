@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+from scatdask import Scattering1D, labels
+from scatdask.archive import store
+from scatdask.archive.layout import Layout
+
+
+@pytest.mark.parametrize(
+    ("target", "relation"),
+    [
+        ("data/in.zarr", "is the source itself"),
+        ("data/in.zarr/", "is the source itself"),
+        ("data/../data/in.zarr", "is the source itself"),
+        ("data/in.zarr/out.zarr", "lies inside the source"),
+        ("data", "holds the source"),
+        (".", "holds the source"),
+    ],
+)
+def test_output_equal_to_inside_or_around_the_input(tmp_path, target, relation):
+    source = tmp_path / "data" / "in.zarr"
+    source.mkdir(parents=True)
+    with pytest.raises(ValueError, match=relation):
+        store.check_locations(str(source), f"{tmp_path}/{target}")
+
+
+def test_output_reached_through_a_link_is_still_the_input(tmp_path):
+    source = tmp_path / "in.zarr"
+    source.mkdir()
+    (tmp_path / "link.zarr").symlink_to(source)
+    with pytest.raises(ValueError, match="is the source itself"):
+        store.check_locations(str(source), str(tmp_path / "link.zarr"))
+
+
+def test_neighbours_with_a_common_beginning_are_fine(tmp_path):
+    store.check_locations(str(tmp_path / "a.zarr"), str(tmp_path / "a.zarr2"))
+    store.check_locations(str(tmp_path / "a.zarr"), "memory://a.zarr")
+
+
+def empty_output(tmp_path, T=None):
+    transform = Scattering1D(J=4, T=T)
+    layout = Layout("v", "time", 1000, ("channel",), (2,), (1,), 512, 512)
+    source = xr.Dataset(
+        {
+            "v": (("channel", "time"), np.zeros((2, 1000), "f4")),
+            "quality": ("time", np.array(["ok"] * 1000)),
+            "gain": ("channel", [1.0, 2.0]),
+        },
+        coords={"time": np.arange(1000) * 0.5},
+    )
+    sampling = labels.sampling(source.time, "time")
+    dataset, names, encoding = store.template(source, transform, (layout,), sampling)
+    target = str(tmp_path / "out.zarr")
+    store.create(target, dataset, encoding)
+    return target, names
+
+
+def test_created_output_has_no_chunks_yet_and_nan_to_fill(tmp_path):
+    target, names = empty_output(tmp_path)
+    assert names == (("v",),)
+    array = zarr.open_group(target, mode="r")["v"]
+    assert np.isnan(array.fill_value)
+    assert array.nchunks_initialized == 0
+    assert array.chunks == (1, 13, 32)
+
+
+def test_other_variables_are_kept_or_named_as_skipped(tmp_path):
+    target, _ = empty_output(tmp_path)
+    with xr.open_zarr(target) as out:
+        np.testing.assert_array_equal(out.gain, [1.0, 2.0])
+        assert "quality" not in out
+        assert "quality" in out.attrs["scattering1d_skipped"]
+
+
+def test_block_of_nan_is_written_so_that_a_hole_is_a_hole(tmp_path):
+    target, _ = empty_output(tmp_path)
+    region = (slice(0, 1), slice(None), slice(0, 32))
+    store.write(target, "v", "0", region, np.full((1, 13, 32), np.nan, "f4"))
+    assert zarr.open_group(target, mode="r")["v"].nchunks_initialized == 1
+
+
+def test_each_rate_has_an_array_of_its_own(tmp_path):
+    target, names = empty_output(tmp_path, T=0)
+    assert names[0][:2] == ("v_stride1", "v_stride2")
+    with xr.open_zarr(target) as out:
+        assert out.v_stride2.dims == ("channel", "path_stride2", "time_stride2")
