@@ -204,7 +204,7 @@ class SpectralSmoother:
             (spectrum.shape[0], n_out), dtype=spectrum.dtype, device=device_of(spectrum)
         )
         band_pass(spectrum, self.folded, product)
-        return fft_of(product).irfft(product[:, : n_out // 2 + 1], n_out)[:, start:stop]
+        return fft_of(product).irfft(product[:, : n_out // 2 + 1], n=n_out)[:, start:stop]
 
 
 @dataclass(frozen=True)
