@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from scatdask.arrays import AnyArray, array_namespace
@@ -178,7 +179,7 @@ def apply(
     transform.check_length(obj.sizes[dim])
     sampling = read_sampling(obj.coords.get(dim), dim)
     output_coords(obj, transform, dim, sampling)  # for its check of names, before any work
-    arrays = {name: _transform(variable, transform, dim) for name, variable in chosen.items()}
+    arrays = _transform(chosen, transform, dim)
     if isinstance(obj, xr.DataArray):
         return assemble(
             obj, transform, dim, arrays[obj.name], sampling=sampling, keep_attrs=keep_attrs
@@ -219,6 +220,11 @@ def _choose(
 
 def _check_samples(variable: xr.DataArray, name: str) -> None:
     check_dtype(variable.dtype, name)
+    if any(math.isnan(size) for size in variable.shape):
+        raise ValueError(
+            f"{name} has unknown chunk sizes (shape {variable.shape}): compute them first with "
+            "obj.data.compute_chunk_sizes()"
+        )
     packed = [key for key in _PACKING if key in variable.attrs]
     if variable.dtype.kind in "iu" and packed:
         warnings.warn(
@@ -228,20 +234,34 @@ def _check_samples(variable: xr.DataArray, name: str) -> None:
         )
 
 
-def _transform(variable: xr.DataArray, transform: Transform, dim: Hashable) -> Sequence[AnyArray]:
-    """Return one array for each of the transform's outputs."""
-    data: Any = variable.transpose(..., dim).data
-    if variable.chunks is not None:
-        from scatdask.lazy import scattering
+def _transform(
+    variables: Mapping[Hashable, xr.DataArray], transform: Transform, dim: Hashable
+) -> dict[Hashable, Sequence[AnyArray]]:
+    """Return for each variable one array for each of the transform's outputs."""
+    data = {name: variable.transpose(..., dim) for name, variable in variables.items()}
+    lazy = {name: variable.data for name, variable in data.items() if variable.chunks is not None}
+    arrays: dict[Hashable, Sequence[AnyArray]] = {}
+    if lazy:
+        from scatdask.lazy import lazy_block_length, scattering
 
-        return scattering(data, transform)
+        # One length for all, so that the variables of a Dataset have the same chunks.
+        length = min(lazy_block_length(array, transform) for array in lazy.values())
+        arrays |= {n: scattering(array, transform, length=length) for n, array in lazy.items()}
+    for name, variable in data.items():
+        if name not in lazy:
+            arrays[name] = _in_memory(variable, transform)
+    return arrays
+
+
+def _in_memory(variable: xr.DataArray, transform: Transform) -> list[AnyArray]:
+    data: Any = variable.data
     try:
         xp = array_namespace(data)
     except TypeError:
         raise TypeError(
             f"{variable.name or 'the input'} is held by a {type(data).__module__}."
             f"{type(data).__name__}, which is not an array of the array API standard: convert it "
-            "first, for example with obj.astype('float32') after obj.as_numpy()"
+            "first, for example with obj.as_numpy()"
         ) from None
     result = transform(data)
     if not isinstance(result, list):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Mapping, Sequence
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
 
 from scatdask.labels.axis import Sampling
 from scatdask.transforms import Output, Transform
@@ -33,7 +34,11 @@ def output_names(variable: Hashable | None, transform: Transform) -> tuple[str, 
 
 
 def output_coords(
-    source: xr.DataArray | xr.Dataset, transform: Transform, dim: Hashable, sampling: Sampling
+    source: xr.DataArray | xr.Dataset,
+    transform: Transform,
+    dim: Hashable,
+    sampling: Sampling,
+    chunks: Sequence[Any] | None = None,
 ) -> xr.Dataset:
     """Return all coordinates of the result.
 
@@ -49,6 +54,9 @@ def output_coords(
         Core axis.
     sampling : Sampling
         Of the core axis.
+    chunks : sequence, optional
+        For each of ``transform.outputs`` the chunks of the result along the core axis. Lazy
+        coordinates get the same, because slices of theirs would be irregular; by default one.
 
     Returns
     -------
@@ -67,7 +75,8 @@ def output_coords(
     _check_names(source, transform, paths)
     apart = coords.drop_vars([name for name in coords.coords if name not in along])
     result = coords.drop_vars(along)
-    for output in transform.outputs:
+    lazy = [name for name in along if coords[name].chunks is not None]
+    for output, sizes in zip(transform.outputs, chunks or repeat(-1)):  # noqa: B905 - endless
         end = suffix(transform, output)
         if output.stride is not None and along:
             part = apart.isel({dim: slice(None, None, output.stride)})
@@ -76,11 +85,21 @@ def output_coords(
                 if part[name].attrs.get("bounds") not in (None, *part.coords):
                     del part[name].attrs["bounds"]
             names = {name: f"{name}{end}" for name in {*along, dim}} if end else {}
-            result = result.assign_coords(part.rename(names).coords)
+            held = part.drop_vars(lazy)
+            result = result.assign_coords(_renamed(held, names).coords)
+            if lazy:
+                others = [name for name in along if name not in lazy]
+                part = part.drop_vars(others).chunk({dim: sizes})
+                result = result.assign_coords(_renamed(part, names).coords)
         rows = paths.isel({PATH: list(output.paths)}) if end else paths
         names = {name: f"{name}{end}" for name in (*paths.coords, PATH)} if end else {}
         result = result.assign_coords(rows.rename(names).coords)
     return result
+
+
+def _renamed(coords: xr.Dataset, names: Mapping[Hashable, str]) -> xr.Dataset:
+    present = {*coords.variables, *coords.dims}
+    return coords.rename({old: new for old, new in names.items() if old in present})
 
 
 def _with_units(paths: xr.Dataset, sampling: Sampling) -> xr.Dataset:

@@ -59,7 +59,8 @@ def assemble(
 
     if sampling is None:
         sampling = read_sampling(source.coords.get(dim), dim)
-    coords = output_coords(source, transform, dim, sampling).coords
+    chunks = _time_chunks(transform, arrays)
+    coords = output_coords(source, transform, dim, sampling, chunks).coords
     variables = _variables(source, transform, dim, arrays, sampling, keep_attrs)
     if not transform.is_ragged:
         [(dims, data, attrs)] = variables.values()
@@ -105,7 +106,8 @@ def assemble_dataset(
 
     if sampling is None:
         sampling = read_sampling(source.coords.get(dim), dim)
-    coords = output_coords(source, transform, dim, sampling).coords
+    chunks = _time_chunks(transform, next(iter(arrays.values()), ()))
+    coords = output_coords(source, transform, dim, sampling, chunks).coords
     variables: dict[Hashable, Any] = {}
     for name, variable in source.data_vars.items():
         if name in arrays:
@@ -118,6 +120,13 @@ def assemble_dataset(
         note = "; ".join(f"{name} ({why})" for name, why in skipped.items())
         attrs[f"{transform.name}_skipped"] = note
     return xr.Dataset(variables, coords=coords, attrs=attrs)
+
+
+def _time_chunks(transform: Transform, arrays: Sequence[AnyArray]) -> list[Any] | None:
+    """Return the chunks of each output along the core axis; None where arrays are not lazy."""
+    found = [getattr(array, "chunks", None) for array in arrays]
+    lazy = [chunks[-1] for chunks in found if chunks]
+    return lazy if lazy and transform.outputs[0].stride is not None else None
 
 
 def _variables(

@@ -106,6 +106,7 @@ def lazy_block_length(x: da.Array, transform: Transform) -> int:
     import dask
     from dask.utils import parse_bytes
 
+    check_backend(x)
     n = x.shape[-1]
     rows = math.prod(max(sizes, default=0) for sizes in x.chunks[:-1])
     longest, itemsize = max(x.chunks[-1]), x.dtype.itemsize

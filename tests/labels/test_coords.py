@@ -141,3 +141,15 @@ def test_names_that_the_result_needs(x, name):
 def test_output_names():
     assert output_names("u", Scattering1D(J=3)) == ("u",)
     assert output_names(None, Scattering1D(J=1, T=0)) == ("scattering_stride1",)
+
+
+@pytest.mark.parametrize("T", [None, 0])
+def test_lazy_coords_have_the_chunks_of_the_result(x, T):
+    y = x.assign_coords(delay=x.delay.chunk(time=33))
+    transform = Scattering1D(J=3, T=T)
+    chunks = [(o.n_out(600), o.n_out(N) - o.n_out(600)) for o in transform.outputs]
+    found = output_coords(y, transform, "time", sampling(y.time, "time"), chunks)
+    for output, sizes in zip(transform.outputs, chunks, strict=True):
+        name = "delay" if T is None else f"delay_stride{output.stride}"
+        assert found[name].chunks == ((2,), sizes)
+        np.testing.assert_array_equal(found[name], x.delay[:, :: output.stride])

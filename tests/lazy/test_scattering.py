@@ -24,8 +24,16 @@ def compute(arrays):
     return dask.compute(*arrays, scheduler="sync")
 
 
-def worst(transform, got, expected):
-    """Return the largest error of any path, relative to its own largest coefficient."""
+def worst(transform, got, expected, x):
+    """Return the largest error of any path, relative to its own largest coefficient.
+
+    A periodic signal shorter than the wavelets may have next to nothing in their band. Its paths
+    may then be off by the rounding of the samples.
+    """
+    faintest = 1e-300
+    if x.shape[-1] < 2 * transform.halo:
+        rounding = np.finfo(transform.dtype).eps * float(np.max(np.abs(x), initial=0.0))
+        faintest = rounding / TOLERANCE[transform.dtype]
     assert len(got) == len(expected)
     errors = [0.0]
     for a, b in zip(got, expected, strict=True):
@@ -35,7 +43,9 @@ def worst(transform, got, expected):
         difference = np.moveaxis(np.abs(a.astype("f8") - b), axis, 0).reshape(a.shape[axis], -1)
         size = np.moveaxis(np.abs(b), axis, 0).reshape(a.shape[axis], -1)
         if size.size:
-            errors.append(float((difference.max(axis=1) / size.max(axis=1)).max()))
+            errors.append(
+                float((difference.max(axis=1) / np.maximum(size.max(axis=1), faintest)).max())
+            )
     return max(errors)
 
 
@@ -83,14 +93,14 @@ def cases(draw):
     return transform, (*batch, n), chunks, length
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None, derandomize=True)
 @given(cases(), st.sampled_from(["white", "brown"]))
 def test_any_chunking_equals_one_array(case, kind):
     transform, shape, chunks, length = case
     x = noise(shape, kind)
     lazy = scattering(da.from_array(x, chunks=chunks), transform, length=length)
     first, again = compute(lazy), compute(lazy)
-    assert worst(transform, first, whole(transform, x)) <= TOLERANCE[transform.dtype]
+    assert worst(transform, first, whole(transform, x), x) <= TOLERANCE[transform.dtype]
     for a, b in zip(first, again, strict=True):
         np.testing.assert_array_equal(a, b)  # bit-identical
     assert [a.shape for a in lazy] == [a.shape for a in first]
@@ -103,15 +113,15 @@ def test_signal_shorter_than_the_halo(boundary, n):
     assert n <= 2 * transform.halo
     x = noise((2, n))
     got = compute(scattering(da.from_array(x, chunks=(1, 5)), transform, length=16))
-    assert worst(transform, got, whole(transform, x)) <= 1e-6
+    assert worst(transform, got, whole(transform, x), x) <= 1e-6
 
 
 def test_default_block_length_gives_the_same_numbers():
     transform = Scattering1D(J=4, Q=2, dtype="float64")
-    x = noise((2, 2**19 + 1))
+    x = noise((2, 2**18 + 1))
     lazy = scattering(da.from_array(x, chunks=(1, 10**5)), transform)
     assert lazy[0].numblocks[-1] > 1
-    assert worst(transform, compute(lazy), whole(transform, x)) <= 1e-6
+    assert worst(transform, compute(lazy), whole(transform, x), x) <= 1e-6
 
 
 def test_non_finite_samples_touch_the_same_outputs_for_any_chunks():
@@ -130,7 +140,7 @@ def test_any_real_type_is_converted_in_its_block(dtype):
     transform = Scattering1D(J=3)
     x = (noise(1000) * 30).astype(dtype)
     got = compute(scattering(da.from_array(x, chunks=99), transform, length=256))
-    assert worst(transform, got, whole(transform, x)) <= 5e-5
+    assert worst(transform, got, whole(transform, x), x) <= 5e-5
 
 
 def test_masked_array_is_a_gap():
@@ -161,7 +171,7 @@ def test_empty_chunks_are_passed_over():
     x = noise(1000)
     lazy = da.from_array(x, chunks=((0, 400, 0, 0, 600, 0),))
     got = compute(scattering(lazy, transform, length=200))
-    assert worst(transform, got, whole(transform, x)) <= 1e-6
+    assert worst(transform, got, whole(transform, x), x) <= 1e-6
 
 
 def test_nothing_is_computed():
