@@ -99,7 +99,8 @@ class Scattering1D(Transform):
         Precision of the result and of the work.
     tolerance : float, default 1e-6
         Error that a block may have for not seeing the whole signal, relative to the largest
-        coefficient of each path. It sets `halo`.
+        coefficient of each path (for a path in a gap of the spectrum, such as a pure tone's,
+        relative to a thousandth of the signal's size). It sets `halo`.
 
     Raises
     ------
