@@ -49,6 +49,8 @@ def from_numpy(array: np.ndarray, *, like: AnyArray) -> AnyArray:
 def fft_of(x: AnyArray) -> Any:
     """Return ``rfft, irfft, ifft`` over the last axis for the library of `x`.
 
+    The inverse ones may write to their input, which is always a spectrum made for them.
+
     NumPy arrays go through `scipy.fft`, whose backends (mkl_fft, pyfftw, ducc0) users may choose
     with `scipy.fft.set_global_backend`. One thread each: blocks are what runs in parallel.
     """
@@ -58,7 +60,7 @@ def fft_of(x: AnyArray) -> Any:
 
     return SimpleNamespace(
         rfft=lambda a: scipy.fft.rfft(a, workers=1),
-        irfft=lambda a, n: scipy.fft.irfft(a, n, workers=1, overwrite_x=True),
+        irfft=lambda a, *, n: scipy.fft.irfft(a, n, workers=1, overwrite_x=True),
         ifft=lambda a: scipy.fft.ifft(a, workers=1, overwrite_x=True),
     )
 
