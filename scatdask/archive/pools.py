@@ -100,7 +100,7 @@ def choose_pool(client: distributed.Client | None, workers: int | None) -> Itera
             distributed.LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
                 host="127.0.0.1",
             ) as cluster,
             distributed.Client(cluster) as own,
@@ -111,7 +111,12 @@ def choose_pool(client: distributed.Client | None, workers: int | None) -> Itera
 
 
 def _workers(client: distributed.Client) -> dict[str, Any]:
-    workers: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
+    if client.status != "running":
+        raise WorkersLostError(
+            f"the connection to the scheduler is lost (client is {client.status}); what is done "
+            "is recorded: run again to do the rest"
+        )
+    workers: dict[str, Any] = client.scheduler_info(n_workers=-1).get("workers", {})
     return workers
 
 
@@ -135,11 +140,6 @@ def _some_done(client: distributed.Client, futures: list[Any]) -> list[Any]:
             pass
         except concurrent.futures.CancelledError:
             return [future for future in futures if future.cancelled()]
-        if client.status != "running":
-            raise WorkersLostError(
-                f"the connection to the scheduler is lost (client is {client.status}); what is "
-                "done is recorded: run again to do the rest"
-            )
         if _workers(client):
             alone_since = None
         elif alone_since is None:

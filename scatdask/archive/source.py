@@ -86,7 +86,7 @@ def stored_array(path: str, variable: str) -> zarr.Array:
 
 def chunk_shape(array: zarr.Array) -> tuple[int, ...]:
     """Return the shape of what is one object in the store: a shard, or else a chunk."""
-    return array.shards or array.chunks
+    return tuple(max(size, 1) for size in array.shards or array.chunks)
 
 
 def check_chunks(path: str, variable: str) -> None:

@@ -44,7 +44,8 @@ def write_archive(tmp_path: Path) -> Callable[..., Path]:
             )
         path = tmp_path / name
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=zarr.errors.ZarrUserWarning)
+            for category in (zarr.errors.ZarrUserWarning, zarr.errors.UnstableSpecificationWarning):
+                warnings.filterwarnings("ignore", category=category)
             dataset.to_zarr(path, mode="w", **options)  # type: ignore[call-overload]
         return path
 

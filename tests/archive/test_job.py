@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+import shutil
+import warnings
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+import scatdask
+from scatdask import Job, Scattering1D
+from scatdask.errors import BlocksFailedError, MissingChunksError, OutputExistsError
+
+S = Scattering1D(J=6, Q=2)
+
+
+def make_job(archive, transform=S, target=None, **options) -> Job:
+    return Job(archive, target or archive.parent / "out.zarr", transform, dim="time", **options)
+
+
+def snapshot(folder) -> dict[str, tuple[int, float]]:
+    """Return size and time of change of every file below a folder."""
+    return {
+        str(path): (path.stat().st_size, path.stat().st_mtime)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+# What a job does
+
+
+def test_job_gives_what_the_function_gives_on_the_opened_dataset(archive):
+    report = make_job(archive).run()
+    assert report.computed == report.blocks
+    with xr.open_zarr(archive) as source, xr.open_zarr(archive.parent / "out.zarr") as out:
+        expected = scatdask.scattering1d(source.load(), J=6, Q=2, dim="time")
+        xr.testing.assert_allclose(out.load(), expected, rtol=1e-4, atol=1e-6)
+        for name, coordinate in expected.coords.items():
+            xr.testing.assert_identical(out[name].variable, coordinate.variable)
+        assert out.velocity.attrs == expected.velocity.attrs
+        assert out.attrs == expected.attrs
+
+
+def test_output_opens_without_warnings(archive):
+    make_job(archive).run()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        xr.open_zarr(archive.parent / "out.zarr").close()
+
+
+def test_input_is_never_written_to(archive):
+    before = snapshot(archive)
+    job = make_job(archive)
+    job.plan()
+    job.run()
+    job.verify()
+    assert snapshot(archive) == before
+
+
+def test_plan_writes_nothing(archive):
+    str(make_job(archive).plan())
+    assert [path.name for path in archive.parent.iterdir()] == ["in.zarr"]
+
+
+@pytest.mark.parametrize("T", [0, "global"])
+def test_unaveraged_and_global_transforms(archive, T):
+    transform = Scattering1D(J=5, T=T)
+    make_job(archive, transform).run()
+    with xr.open_zarr(archive) as source, xr.open_zarr(archive.parent / "out.zarr") as out:
+        expected = scatdask.scattering1d(source.load(), J=5, T=T, dim="time")
+        xr.testing.assert_allclose(out.load(), expected, rtol=1e-3, atol=1e-5)
+
+
+def test_all_numeric_variables_are_transformed_or_the_one_asked_for(write_archive):
+    rng = np.random.default_rng(0)
+    path = write_archive(
+        xr.Dataset(
+            {
+                "north": ("time", rng.standard_normal(3000)),
+                "east": ("time", rng.integers(-9, 9, 3000)),
+                "remark": ("time", np.array(["-"] * 3000)),
+                "gain": ((), 2.0),
+            }
+        )
+    )
+    make_job(path).run()
+    with xr.open_zarr(path.parent / "out.zarr") as out:
+        assert set(out.data_vars) == {"north", "east", "gain"}
+    make_job(path, target=path.parent / "one.zarr", variable="east").run()
+    with xr.open_zarr(path.parent / "one.zarr") as out:
+        assert set(out.data_vars) == {"east", "gain"}
+
+
+def test_nan_samples_spoil_the_outputs_they_touch_and_no_others(write_archive):
+    samples = np.random.default_rng(0).standard_normal((1, 40_000)).astype("f4")
+    samples[0, 12_345] = np.nan
+    path = write_archive(xr.Dataset({"v": (("channel", "time"), samples)}))
+    make_job(path).run()
+    with xr.open_zarr(path.parent / "out.zarr") as out:
+        spoilt = np.flatnonzero(np.isnan(out.v.values[0]).any(axis=0)) * S.stride
+    inside = np.arange(0, 40_000, S.stride)
+    np.testing.assert_array_equal(spoilt, inside[np.abs(inside - 12_345) <= S.halo])
+
+
+# Running again
+
+
+def test_second_run_finds_everything_done(archive):
+    job = make_job(archive)
+    first = job.run()
+    files = snapshot(archive.parent / "out.zarr")
+    second = job.run()
+    assert (second.found_done, second.computed) == (first.blocks, 0)
+    assert snapshot(archive.parent / "out.zarr") == files
+    assert job.status().is_complete
+
+
+def test_second_run_finishes_what_is_missing(archive):
+    job = make_job(archive)
+    job.run()
+    with xr.open_zarr(archive.parent / "out.zarr") as out:
+        whole = out.velocity.values
+    receipts = sorted((archive.parent / "out.zarr.ledger" / "receipts").iterdir())
+    receipts[-1].unlink()
+    assert not job.status().is_complete
+    shutil.rmtree(archive.parent / "out.zarr" / "velocity" / "c" / "1", ignore_errors=True)
+    job = make_job(archive)
+    again = job.run()
+    assert again.computed >= 1
+    assert again.computed + again.found_done == again.blocks
+    with xr.open_zarr(archive.parent / "out.zarr") as out:
+        np.testing.assert_array_equal(out.velocity.values, whole)
+
+
+def test_run_that_stopped_before_the_output_was_made_starts_over(archive):
+    job = make_job(archive)
+    job.run()
+    (archive.parent / "out.zarr.ledger" / "created").unlink()
+    for receipt in (archive.parent / "out.zarr.ledger" / "receipts").iterdir():
+        receipt.unlink()
+    assert job.run().computed == job.plan().blocks
+
+
+def test_blocks_stay_as_they_were_begun_whatever_memory_later_runs_have(archive):
+    make_job(archive, memory="300 MiB").run()
+    first = make_job(archive, memory="300 MiB").plan()
+    later = make_job(archive, memory="4 GiB").plan()
+    assert later.layouts == first.layouts
+    assert make_job(archive, memory="4 GiB").run().computed == 0
+
+
+def test_output_of_another_transform(archive):
+    make_job(archive).run()
+    with pytest.raises(OutputExistsError, match=r"J: 6 there, 7 here.*overwrite=True"):
+        make_job(archive, Scattering1D(J=7, Q=2)).run()
+
+
+def test_output_of_another_source(archive, write_archive):
+    make_job(archive).run()
+    other = write_archive(name="other.zarr", chunks={"channel": 1, "time": 999})
+    with pytest.raises(OutputExistsError, match="source has changed"):
+        make_job(other, target=archive.parent / "out.zarr").run()
+
+
+def test_output_that_no_job_wrote(archive, write_archive):
+    precious = write_archive(name="precious.zarr")
+    before = snapshot(precious)
+    with pytest.raises(OutputExistsError, match="no ledger"):
+        make_job(archive, target=precious).run()
+    assert snapshot(precious) == before
+
+
+def test_overwrite_replaces_and_a_refused_job_does_not(archive):
+    make_job(archive).run()
+    with pytest.raises(ValueError, match="largest J that fits is 14"):
+        make_job(archive, Scattering1D(J=15)).run(overwrite=True)
+    assert make_job(archive).status().is_complete
+    make_job(archive, Scattering1D(J=7)).run(overwrite=True)
+    with xr.open_zarr(archive.parent / "out.zarr") as out:
+        assert out.velocity.attrs["J"] == 7
+
+
+# Bad input: all before any work
+
+
+def test_missing_dimension(archive):
+    with pytest.raises(KeyError, match=r"dim='tme' is not a dimension.*'channel', 'time'"):
+        Job(archive, archive.parent / "out.zarr", S, dim="tme").plan()
+
+
+def test_missing_variable(archive):
+    with pytest.raises(KeyError, match=r"variable='speed'.*those are 'velocity'"):
+        make_job(archive, variable="speed").plan()
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "bool", "str"])
+def test_variables_that_are_not_real_numbers(write_archive, dtype):
+    samples = np.ones((2, 3000)).astype(dtype)
+    path = write_archive(xr.Dataset({"v": (("channel", "time"), samples)}))
+    with pytest.raises(TypeError, match="v"):
+        make_job(path).run()
+    with pytest.raises(TypeError, match="v"):
+        make_job(path, variable="v").run()
+    assert not (path.parent / "out.zarr").exists()
+
+
+def test_time_axis_with_a_gap(write_archive):
+    time = np.datetime64("2024-01-01", "ns") + np.arange(3000) * np.timedelta64(10, "ms")
+    time[1500:] += np.timedelta64(1, "s")
+    dataset = xr.Dataset({"v": ("time", np.ones(3000))}, coords={"time": time})
+    path = write_archive(dataset)
+    with pytest.raises(ValueError, match="gap"):
+        make_job(path).run()
+    assert not (path.parent / "out.zarr").exists()
+
+
+def test_missing_source_chunks_are_never_read_as_fill_values(archive):
+    (archive / "velocity" / "c" / "0" / "1").unlink()
+    with pytest.raises(MissingChunksError, match="c/0/1"):
+        make_job(archive).run()
+    assert not (archive.parent / "out.zarr").exists()
+    make_job(archive, missing_chunks="fill").run()
+
+
+def test_empty_axis(write_archive):
+    path = write_archive(xr.Dataset({"v": (("channel", "time"), np.ones((2, 0)))}))
+    with pytest.raises(ValueError, match="no samples"):
+        make_job(path).run()
+
+
+def test_no_signals_give_an_empty_output(write_archive):
+    path = write_archive(xr.Dataset({"v": (("channel", "time"), np.ones((0, 3000)))}))
+    assert make_job(path).run().blocks == 0
+    with xr.open_zarr(path.parent / "out.zarr") as out:
+        assert out.v.shape == (0, S.n_paths, S.n_out(3000))
+
+
+def test_source_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no Zarr group"):
+        make_job(tmp_path / "nowhere.zarr").run()
+
+
+def test_output_inside_the_input(archive):
+    with pytest.raises(ValueError, match="lies inside the source"):
+        make_job(archive, target=archive / "out.zarr")
+
+
+def test_memory_that_does_not_hold_a_block(archive):
+    with pytest.raises(MemoryError, match="needs at least"):
+        make_job(archive, Scattering1D(J=14, Q=8), memory="203 MiB").plan()
+
+
+def test_wrong_arguments(archive):
+    with pytest.raises(TypeError, match="transform must be a Transform"):
+        make_job(archive, transform="scattering1d")
+    with pytest.raises(ValueError, match="missing_chunks"):
+        make_job(archive, missing_chunks="ignore")
+
+
+def test_status_before_any_run(archive):
+    with pytest.raises(FileNotFoundError, match="no run of this job has begun"):
+        make_job(archive).status()
+
+
+def test_corrupt_source_chunk_fails_its_blocks_and_says_so(archive):
+    (archive / "velocity" / "c" / "0" / "0").write_bytes(b"rubbish")
+    job = make_job(archive)
+    with pytest.raises(BlocksFailedError, match=r"blocks failed.*run again"):
+        job.run()
+    assert 0 < job.status().done < job.status().blocks
+
+
+# Proof
+
+
+def test_verification_finds_a_changed_number(archive):
+    job = make_job(archive)
+    job.run()
+    assert job.verify().is_good
+    array = zarr.open_group(archive.parent / "out.zarr", mode="r+")["velocity"]
+    array[0, 5, 100] = array[0, 5, 100] * 1.01
+    found = job.verify()
+    assert not found.is_good
+    assert "differs" in str(found)
+
+
+def test_verification_finds_a_lost_chunk(archive):
+    job = make_job(archive)
+    job.run()
+    next(
+        p for p in (archive.parent / "out.zarr" / "velocity" / "c").rglob("0") if p.is_file()
+    ).unlink()
+    found = job.verify()
+    assert not found.is_good
+    assert "chunks of variable 'velocity' are not in" in found.problems[0]
+
+
+def test_verification_of_half_a_job_says_so(archive):
+    job = make_job(archive)
+    job.run()
+    for receipt in (archive.parent / "out.zarr.ledger" / "receipts").iterdir():
+        receipt.unlink()
+    assert "not done yet" in str(job.verify())

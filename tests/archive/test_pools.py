@@ -1,0 +1,226 @@
+"""Interruptions of every kind, with real processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import distributed
+import numpy as np
+import pytest
+import xarray as xr
+
+from scatdask import Job, Scattering1D
+from scatdask.archive.pools import choose_pool, in_threads
+from scatdask.archive.work import Outcome, Task
+from scatdask.errors import BlocksFailedError, WorkersLostError
+
+# One block a channel and one task a block, so that there is something to interrupt.
+S = Scattering1D(J=8, Q=8, dtype="float64")
+CHANNELS, N = 16, 60_000
+
+
+@pytest.fixture(autouse=True)
+def one_task_a_block(monkeypatch):
+    monkeypatch.setattr("scatdask.archive.plan._TASK_SECONDS", 0.0)
+
+
+@pytest.fixture
+def long_archive(write_archive) -> Path:
+    rng = np.random.default_rng(0)
+    samples = rng.standard_normal((CHANNELS, N)).astype("f4")
+    dataset = xr.Dataset({"v": (("channel", "time"), samples)})
+    return write_archive(dataset, chunks={"channel": 1})
+
+
+@pytest.fixture(scope="module")
+def expected() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return S(rng.standard_normal((CHANNELS, N)).astype("f4")[:2])
+
+
+def make_job(source: Path) -> Job:
+    return Job(source, source.parent / "out.zarr", S, dim="time")
+
+
+def output(source: Path) -> np.ndarray:
+    with xr.open_zarr(source.parent / "out.zarr") as out:
+        return out.v.values
+
+
+SCRIPT = """
+import sys
+from scatdask import Job, Scattering1D
+from scatdask.archive import plan
+if __name__ == "__main__":
+    plan._TASK_SECONDS = 0.0
+    S = Scattering1D(J=8, Q=8, dtype="float64")
+    job = Job(sys.argv[1], sys.argv[2], S, dim="time")
+    job.run(workers=int(sys.argv[3]) or None)
+"""
+
+
+@contextlib.contextmanager
+def started_run(source: Path, workers: int) -> Iterator[subprocess.Popen]:
+    """Run a job in a process of its own, which is gone at the end."""
+    script = source.parent / "run.py"
+    script.write_text(SCRIPT)
+    target = source.parent / "out.zarr"
+    arguments = [sys.executable, str(script), str(source), str(target), str(workers)]
+    with subprocess.Popen(
+        arguments, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            yield process
+        finally:  # workers of a killed client would live on for a while
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_for_receipts(source: Path, count: int, process: subprocess.Popen) -> None:
+    folder = source.parent / "out.zarr.ledger" / "receipts"
+    for _ in range(6000):
+        if folder.is_dir() and len(list(folder.iterdir())) >= count:
+            return
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        time.sleep(0.01)
+    raise AssertionError("the run made no progress")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_killed_client_loses_nothing_that_was_finished(long_archive, expected, workers):
+    with started_run(long_archive, workers) as process:
+        wait_for_receipts(long_archive, 3, process)
+        process.kill()
+    job = make_job(long_archive)
+    done = job.status().done
+    assert 3 <= done < CHANNELS
+    report = job.run()
+    assert report.found_done >= done
+    assert report.computed + report.found_done == report.blocks
+    assert job.status().is_complete
+    np.testing.assert_allclose(output(long_archive)[:2], expected, rtol=1e-9)
+
+
+def test_interrupt_from_the_keyboard_leaves_a_job_that_goes_on(long_archive, expected):
+    with started_run(long_archive, 0) as process:
+        wait_for_receipts(long_archive, 2, process)
+        process.send_signal(signal.SIGINT)
+        _, message = process.communicate(timeout=60)
+        assert process.returncode != 0
+    assert "KeyboardInterrupt" in message
+    done = make_job(long_archive).status().done
+    assert 2 <= done < CHANNELS
+    assert make_job(long_archive).run().found_done == done
+    np.testing.assert_allclose(output(long_archive)[:2], expected, rtol=1e-9)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+def test_killed_worker_loses_nothing(long_archive, expected, cluster, monkeypatch):
+    from scatdask.archive import job as module
+
+    real, killed = module.choose_pool, []
+
+    def killing(client, workers):
+        """Kill a worker when the first task has come back."""
+        pool = real(client, workers)
+
+        class Killing:
+            def __enter__(self):
+                inner = pool.__enter__()
+
+                def run(work, tasks):
+                    for result in inner(work, tasks):
+                        if not killed:
+                            pids = client.run(os.getpid)
+                            killed.append(next(iter(pids.values())))
+                            os.kill(killed[0], signal.SIGKILL)
+                        yield result
+
+                return run
+
+            def __exit__(self, *exc):
+                return pool.__exit__(*exc)
+
+        return Killing()
+
+    monkeypatch.setattr(module, "choose_pool", killing)
+    report = make_job(long_archive).run(cluster)
+    assert killed
+    assert report.computed == report.blocks == CHANNELS
+    np.testing.assert_allclose(output(long_archive)[:2], expected, rtol=1e-9)
+
+
+def test_cluster_gives_the_same_bits_as_threads(long_archive, cluster):
+    make_job(long_archive).run(cluster)
+    on_cluster = output(long_archive)
+    make_job(long_archive).run(overwrite=True)
+    np.testing.assert_array_equal(output(long_archive), on_cluster)
+
+
+def test_failing_blocks_on_a_cluster_are_reported(long_archive, cluster):
+    (long_archive / "v" / "c" / "3" / "0").write_bytes(b"rubbish")
+    with pytest.raises(BlocksFailedError, match="1 of 16 blocks failed, first block 3"):
+        make_job(long_archive).run(cluster)
+    assert make_job(long_archive).status().done == CHANNELS - 1
+
+
+def test_lost_scheduler_is_said_and_survived(long_archive):
+    cluster = distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
+    )
+    client = distributed.Client(cluster)
+    try:
+        with (
+            choose_pool(client, None) as pool,
+            pytest.raises(WorkersLostError, match="run again"),
+        ):
+            prepared, _ = make_job(long_archive)._prepare(False)
+            for number, _ in enumerate(pool(prepared, iter(Task(i, i) for i in range(16)))):
+                if number == 1:
+                    cluster.close()
+    finally:
+        client.close()
+        cluster.close()
+    assert make_job(long_archive).run().found_done >= 2
+
+
+def test_window_of_tasks_is_bounded(monkeypatch):
+    from scatdask.archive import pools
+
+    drawn, finished = [], []
+
+    def work(_, task):
+        time.sleep(0.001)
+        finished.append(task)
+        return Outcome([], [])
+
+    def tasks():
+        for i in range(200):
+            drawn.append(i)
+            assert len(drawn) - len(finished) <= 3 * 2 + 1
+            yield Task(i, i)
+
+    monkeypatch.setattr(pools, "run_task", work)
+    assert len(list(in_threads(3)(None, tasks()))) == 200
+
+
+def test_client_and_number_of_workers_exclude_each_other(cluster):
+    with pytest.raises(ValueError, match="not both"), choose_pool(cluster, 2):
+        pass
