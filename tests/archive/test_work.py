@@ -86,9 +86,7 @@ def test_any_chunking_and_any_block_give_the_same_numbers(data):
         J,
         Q=data.draw(st.sampled_from([1, 4, (3, 2)]), label="Q"),
         T=T,
-        stride=None
-        if T in (0, "global")
-        else data.draw(st.sampled_from([None, 2]), label="stride"),
+        stride=data.draw(st.sampled_from(strides), label="stride"),
         max_order=data.draw(st.sampled_from([1, 2]), label="max_order"),
         boundary=boundary,
         dtype=data.draw(st.sampled_from(["float32", "float64"]), label="dtype"),
