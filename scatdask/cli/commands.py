@@ -1,0 +1,195 @@
+"""The commands that plan, run and check a job."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scatdask.cli.failures import FAILED, INTERRUPTED, Failure, GuardedCommand
+from scatdask.cli.options import (
+    asked_transform,
+    job_options,
+    locations,
+    make_job,
+    output_options,
+    remembered_transform,
+    transform_options,
+)
+from scatdask.errors import OutputExistsError
+
+if TYPE_CHECKING:
+    import distributed
+
+    from scatdask.archive import Job
+
+
+def emit(text: str, record: dict[str, Any], as_json: bool) -> None:
+    """Print a result for people, or for machines."""
+    click.echo(json.dumps(_finite(record), indent=1) if as_json else text)
+
+
+def _finite(value: Any) -> Any:
+    """Replace infinity and NaN, which JSON does not have, by null."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@click.command(cls=GuardedCommand)
+@job_options
+def plan(as_json: bool, **options: Any) -> None:
+    r"""Say what a job will read, write and need; compute nothing.
+
+    \b
+    Examples:
+      scatdask plan in.zarr out.zarr --transform scattering1d --dim time -J 10 -Q 8
+      scatdask plan in.zarr out.zarr --dim time -J 10 -Q 8,2 --memory "1 GiB" --json
+    """
+    result = make_job(options).plan()
+    emit(str(result), result.to_dict(), as_json)
+
+
+@click.command(cls=GuardedCommand)
+@job_options
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Start a local cluster of N processes.  [default: threads of this process]",
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Use a running dask cluster: its address, or the file that its scheduler wrote.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
+@click.option("--quiet", is_flag=True, help="Show no progress bar.")
+def run(
+    as_json: bool,
+    workers: int | None,
+    scheduler: str | None,
+    overwrite: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    r"""Compute the blocks that are not done yet.
+
+    An interrupted run loses nothing that was finished: the same command goes on, with or without
+    the transform's parameters, and with any number of workers.
+
+    \b
+    Examples:
+      scatdask run in.zarr out.zarr --transform scattering1d --dim time -J 10 -Q 8
+      scatdask run in.zarr out.zarr --dim time -J 10 -Q 8 --workers 8 --memory "1 GiB"
+      scatdask run in.zarr out.zarr --scheduler tcp://10.0.0.1:8786
+      scatdask run s3://bucket/in.zarr s3://bucket/out.zarr --dim time -J 8 -T global
+    """
+    if workers is not None and scheduler is not None:
+        raise click.UsageError("Give --workers or --scheduler, not both.")
+    job = make_job(options)
+    progress = False if quiet else None
+    try:
+        with _client(scheduler) as client:
+            report = job.run(client, workers=workers, overwrite=overwrite, progress=progress)
+    except KeyboardInterrupt as interrupt:
+        raise Failure(_what_is_recorded(job), INTERRUPTED) from interrupt
+    emit(str(report), report.to_dict(), as_json)
+
+
+@contextlib.contextmanager
+def _client(scheduler: str | None) -> Iterator[distributed.Client | None]:
+    """Connect to a cluster, if there is to be one."""
+    if scheduler is None:
+        yield None
+        return
+    import distributed
+
+    where = {"scheduler_file": scheduler} if Path(scheduler).is_file() else {"address": scheduler}
+    try:
+        client = distributed.Client(**where, timeout="10s")
+    except (OSError, ValueError, TimeoutError) as error:
+        raise ValueError(f"no dask scheduler answers at {scheduler!r}: {error}") from error
+    with client:
+        yield client
+
+
+def _what_is_recorded(job: Job) -> str:
+    try:
+        done = str(job.status())
+    except FileNotFoundError:
+        return "interrupted before any block was done"
+    return f"interrupted: {done} and recorded; give the same command again to do the rest"
+
+
+@click.command(cls=GuardedCommand)
+@locations
+@transform_options
+@output_options
+def status(as_json: bool, source: str, target: str, **options: Any) -> None:
+    r"""Say how many blocks are done.
+
+    Reads the ledger beside the output and nothing else, so neither the source nor the
+    transform's parameters need be there; if parameters are given, they must be the job's.
+
+    \b
+    Examples:
+      scatdask status in.zarr out.zarr
+      scatdask status in.zarr out.zarr --json
+    """
+    from scatdask.archive import read_status
+    from scatdask.archive.ledger import Ledger
+
+    result = read_status(target)
+    record = Ledger(target).read() or {}
+    transform, asked = remembered_transform(record), asked_transform(options)
+    if asked is not None and asked != transform:
+        raise OutputExistsError(f"{target!r} is the output of {transform}, not of {asked}")
+    emit(
+        f"{result}\n{transform} over {record['dim']!r} of {record['source']}",
+        {
+            **asdict(result),
+            "is_complete": result.is_complete,
+            "transform": record["transform"],
+            "source": record["source"],
+            "dim": record["dim"],
+            "variables": record["variables"],
+        },
+        as_json,
+    )
+
+
+@click.command(cls=GuardedCommand)
+@job_options
+@click.option(
+    "--blocks",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    metavar="N",
+    help="How many blocks to compute anew.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of their draw.")
+def verify(as_json: bool, blocks: int, seed: int, **options: Any) -> None:
+    r"""Compute some blocks anew, cut in another way, and compare with what is stored.
+
+    Blocks are drawn from those that are done. A chunk of the output that is missing or cannot be
+    read is a problem too.
+
+    \b
+    Examples:
+      scatdask verify in.zarr out.zarr
+      scatdask verify in.zarr out.zarr --blocks 100 --seed 7 --json
+    """
+    result = make_job(options).verify(blocks, seed=seed)
+    emit(str(result), result.to_dict(), as_json)
+    if not result.is_good:
+        raise Failure("the output is not what the source gives", FAILED, is_told=True)

@@ -1,0 +1,1 @@
+"""``scatdask demo``: a synthetic seismic day, larger than the memory that the job may take."""

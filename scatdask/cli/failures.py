@@ -1,0 +1,91 @@
+"""From exceptions to one clear line and an exit code."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from scatdask.errors import MissingChunksError, OutputExistsError, ScatdaskError
+
+FAILED = 1
+BAD_INPUT = 2
+OTHER_JOB = 3
+INTERRUPTED = 130
+
+EXIT_CODES = """\b
+Exit codes:
+  0    all is well
+  1    the work failed: blocks raised, workers were lost, a verification found differences
+  2    wrong usage or bad input; nothing was computed
+  3    the output belongs to another job
+  130  interrupted; what was finished is recorded
+"""
+
+# What bad input raises, here and in the libraries below. Anything else is a bug, and its
+# traceback is wanted.
+_BAD_INPUT = (
+    ValueError,
+    TypeError,
+    KeyError,
+    OSError,
+    MemoryError,
+    ImportError,
+    MissingChunksError,
+)
+
+
+class Failure(Exception):
+    """A failure that is told in one line.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong and what to do.
+    exit_code : int
+    is_told : bool, default False
+        Whether the result that standard output has got says so already.
+    """
+
+    def __init__(self, message: str, exit_code: int, *, is_told: bool = False) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        self.is_told = is_told
+
+
+def exit_code(error: BaseException) -> int:
+    """Return the exit code that tells what kind of failure an exception is."""
+    if isinstance(error, Failure):
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    if isinstance(error, OutputExistsError):
+        return OTHER_JOB
+    return BAD_INPUT if isinstance(error, _BAD_INPUT) else FAILED
+
+
+def message(error: BaseException) -> str:
+    """Return what an exception says, in one paragraph."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    # str() of a KeyError is the repr of its message.
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    return " ".join(text.split()) or type(error).__name__
+
+
+class GuardedCommand(click.Command):
+    """A command whose expected exceptions end it with one line instead of a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the command."""
+        try:
+            return super().invoke(ctx)
+        except (*_BAD_INPUT, ScatdaskError, Failure, KeyboardInterrupt) as error:
+            if ctx.find_root().params.get("traceback"):
+                raise
+            text, code = message(error), exit_code(error)
+            click.echo(f"scatdask: {text}", err=True)
+            if ctx.params.get("as_json") and not getattr(error, "is_told", False):
+                click.echo(json.dumps({"error": text, "exit_code": code}))
+            ctx.exit(code)
