@@ -119,7 +119,7 @@ class Scattering1D(Transform):
     >>> import numpy as np
     >>> S = Scattering1D(J=6, Q=8)
     >>> S(np.random.default_rng(0).standard_normal(4096)).shape
-    (127, 64)
+    (126, 64)
     >>> S.stride, S.n_out(4096)
     (64, 64)
     """
@@ -249,7 +249,7 @@ class Scattering1D(Transform):
         Examples
         --------
         >>> Scattering1D(J=4).paths(spacing=0.01).frequency1.values[:3].round(2)
-        array([  nan, 35.  , 17.5 ])
+        array([ nan, 35. , 17.5])
         """
         import xarray as xr
 
