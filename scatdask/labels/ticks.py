@@ -43,7 +43,7 @@ class Ticks:
 
 def check_kind(coord: xr.DataArray, dim: Hashable) -> None:
     """Raise TypeError unless a coordinate may be times or real numbers."""
-    if "UTC" in str(coord.dtype) or "tz" in type(coord.dtype).__name__.lower():
+    if getattr(coord.dtype, "tz", None) is not None:
         raise _zoned(dim)
     if coord.dtype.kind not in "iufmMO":
         raise _no_numbers(dim, coord.dtype)
