@@ -11,7 +11,18 @@ import pytest
 import xarray as xr
 import zarr
 
+from scatdask import Job, Scattering1D
+from scatdask.transforms import Transform
+
 N, CHANNELS = 20_011, 3
+S = Scattering1D(J=6, Q=2)
+
+
+def make_job(
+    source: Path, transform: Transform = S, target: Path | None = None, **options: str
+) -> Job:
+    """Return a job over "time", by default to ``out.zarr`` beside its source."""
+    return Job(source, target or source.parent / "out.zarr", transform, dim="time", **options)
 
 
 @pytest.fixture

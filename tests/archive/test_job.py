@@ -6,17 +6,11 @@ import warnings
 import numpy as np
 import pytest
 import xarray as xr
-import zarr
 
 import scatdask
 from scatdask import Job, Scattering1D
 from scatdask.errors import BlocksFailedError, MissingChunksError, OutputExistsError
-
-S = Scattering1D(J=6, Q=2)
-
-
-def make_job(archive, transform=S, target=None, **options) -> Job:
-    return Job(archive, target or archive.parent / "out.zarr", transform, dim="time", **options)
+from tests.archive.conftest import S, make_job
 
 
 def snapshot(folder) -> dict[str, tuple[int, float]]:
@@ -270,36 +264,3 @@ def test_corrupt_source_chunk_fails_its_blocks_and_says_so(archive):
     with pytest.raises(BlocksFailedError, match=r"blocks failed.*run again"):
         job.run()
     assert 0 < job.status().done < job.status().blocks
-
-
-# Proof
-
-
-def test_verification_finds_a_changed_number(archive):
-    job = make_job(archive)
-    job.run()
-    assert job.verify().is_good
-    array = zarr.open_group(archive.parent / "out.zarr", mode="r+")["velocity"]
-    array[0, 5, 100] = array[0, 5, 100] * 1.01
-    found = job.verify()
-    assert not found.is_good
-    assert "differs" in str(found)
-
-
-def test_verification_finds_a_lost_chunk(archive):
-    job = make_job(archive)
-    job.run()
-    next(
-        p for p in (archive.parent / "out.zarr" / "velocity" / "c").rglob("0") if p.is_file()
-    ).unlink()
-    found = job.verify()
-    assert not found.is_good
-    assert "chunks of variable 'velocity' are not in" in found.problems[0]
-
-
-def test_verification_of_half_a_job_says_so(archive):
-    job = make_job(archive)
-    job.run()
-    for receipt in (archive.parent / "out.zarr.ledger" / "receipts").iterdir():
-        receipt.unlink()
-    assert "not done yet" in str(job.verify())

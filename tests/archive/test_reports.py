@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from scatdask.archive.reports import Report, Status, read_status
+from tests.archive.conftest import make_job
+
+
+def test_status_in_words():
+    assert str(Status(8, 2)) == "2 of 8 blocks done (25.0%)"
+    assert not Status(8, 2).is_complete
+    assert Status(8, 8).is_complete
+    assert str(Status(0, 0)) == "0 of 0 blocks done (100.0%)"
+
+
+def test_report_in_words_and_for_machines():
+    report = Report(10, 4, 6, 2.0, 1.0, 3.0, 0.5, 2**30, 2**20)
+    assert "6 blocks in 2.0 s, 4 were done before; read 1.00 GiB (512.00 MiB/s)" in str(report)
+    assert json.loads(json.dumps(report.to_dict()))["bytes_read"] == 2**30
+
+
+def test_status_needs_nothing_but_the_output(archive):
+    make_job(archive).run()
+    assert read_status(str(archive.parent / "out.zarr")).is_complete
+    with pytest.raises(FileNotFoundError, match="no ledger"):
+        read_status(str(archive.parent / "other.zarr"))
