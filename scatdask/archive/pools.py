@@ -9,6 +9,8 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import itertools
+import signal
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
@@ -94,20 +96,43 @@ def choose_pool(client: distributed.Client | None, workers: int | None) -> Itera
             raise ValueError("give a client or a number of workers, not both")
         yield on_client(client)
     elif workers is not None:
-        import distributed
+        with local_client(workers) as own:
+            yield on_client(own)
+    else:
+        yield in_threads(int(CPU_COUNT))
 
-        with (
-            distributed.LocalCluster(
+
+@contextlib.contextmanager
+def local_client(workers: int) -> Iterator[distributed.Client]:
+    """Start worker processes on this machine, and stop them at the end."""
+    import distributed
+
+    with contextlib.ExitStack() as stack:
+        with _interrupts_ignored():
+            cluster = distributed.LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
                 dashboard_address="127.0.0.1:0",
                 host="127.0.0.1",
-            ) as cluster,
-            distributed.Client(cluster) as own,
-        ):
-            yield on_client(own)
-    else:
-        yield in_threads(int(CPU_COUNT))
+            )
+            stack.enter_context(cluster)
+        yield stack.enter_context(distributed.Client(cluster))
+
+
+@contextlib.contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Ignore Ctrl-C, and have processes that are started meanwhile ignore it for good.
+
+    A terminal sends it to workers too, which are to be stopped by the client, not to die of it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def _workers(client: distributed.Client) -> dict[str, Any]:
