@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
+import signal
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -74,13 +79,35 @@ def message(error: BaseException) -> str:
     return " ".join(text.split()) or type(error).__name__
 
 
+@contextlib.contextmanager
+def _quiet_interrupts() -> Iterator[None]:
+    """Silence all logs from the moment of Ctrl-C.
+
+    The event loops of zarr and distributed would tell at length what they were about.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(signum: int, frame: object) -> None:
+        logging.disable()
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
 class GuardedCommand(click.Command):
     """A command whose expected exceptions end it with one line instead of a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Call the command."""
         try:
-            return super().invoke(ctx)
+            with _quiet_interrupts():
+                return super().invoke(ctx)
         except (*_BAD_INPUT, ScatdaskError, Failure, KeyboardInterrupt) as error:
             if ctx.find_root().params.get("traceback"):
                 raise

@@ -141,7 +141,9 @@ def _noise(day: Day, station: int) -> Iterator[tuple[int, np.ndarray]]:
         after = white(number + 1)
         padded = np.concatenate([before[-_MARGIN:], now, after[:_MARGIN]])
         spectrum = scipy.fft.rfft(padded)
-        sea, people = activity((number * CHUNK + np.arange(CHUNK)) / RATE)
+        # Both change slowly: a value for each second is as good as one for each sample.
+        seconds = np.arange(number * CHUNK, (number + 1) * CHUNK, RATE) / RATE
+        sea, people = (np.repeat(level, RATE) for level in activity(seconds))
         inner = slice(_MARGIN, _MARGIN + CHUNK)
         noise = sea * scipy.fft.irfft(spectrum * sea_response, length)[inner]
         noise += people * scipy.fft.irfft(spectrum * people_response, length)[inner]

@@ -200,4 +200,4 @@ def activity(seconds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     phase = 2 * np.pi * seconds / _DAY
     sea = 1 + 0.6 * np.sin(phase / 2) ** 2
     people = 1 + 1.2 * np.clip(np.sin(phase - np.pi / 2), 0, None) ** 0.5
-    return sea, people
+    return sea.astype(np.float32), people.astype(np.float32)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ import xarray as xr
 from dask.utils import format_bytes
 
 from scatdask.archive import Job
+from scatdask.archive.pools import local_client
 from scatdask.archive.verify import TOLERANCE
 from scatdask.cli.demo.archive import VARIABLE, copy_station, write_day
 from scatdask.cli.demo.day import RATE, Day
@@ -96,7 +96,7 @@ class Demo:
         begin = time.perf_counter()
         self.prepare()
         self.write()
-        with _cluster(self.workers) as client:
+        with local_client(self.workers) as client:
             self.scatter(client)
             differences = self.compare(client)
         detections = self.find()
@@ -259,24 +259,6 @@ class Demo:
             f"worker's memory, other chunks the same to {figures['worst_difference']:.1e}, "
             f"{figures['found']} of {figures['events']} earthquakes found."
         )
-
-
-@contextlib.contextmanager
-def _cluster(workers: int) -> Iterator[distributed.Client]:
-    import distributed
-
-    with (
-        distributed.LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            # Port 8787 may be another cluster's.
-            dashboard_address=":0",
-            host="127.0.0.1",
-            silence_logs=logging.ERROR,
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
 
 
 def _opened(path: Path) -> xr.Dataset:
