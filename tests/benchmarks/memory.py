@@ -1,0 +1,86 @@
+"""Peak resident memory of a job over what its plan promised, in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def peak_bytes() -> int:
+    """Return the peak resident memory of this process since it began.
+
+    On Linux from /proc: what `resource` says there starts with the peak of the parent.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        (line,) = (s for s in status.read_text().splitlines() if s.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    import resource
+
+    factor = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * factor
+
+
+def reset_peak() -> None:
+    """Start the peak anew at what is resident now, where the system can."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def measure(case: dict[str, Any]) -> dict[str, Any]:
+    """Run a job with one worker of one thread, and compare its peak with the plan.
+
+    Returns
+    -------
+    dict
+        ``peak`` and ``planned`` bytes, ``base`` (what the process held before the job, after a
+        tiny one that imported everything), and their ratio.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
+    import scatdask
+    from scatdask.archive import Job
+
+    transform = scatdask.Scattering1D(**case["transform"])
+    client = None
+    if case["pool"] == "cluster":
+        import distributed
+
+        client = distributed.Client(
+            distributed.LocalCluster(
+                n_workers=1, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+            )
+        )
+    tiny = scatdask.Scattering1D(J=4)
+    Job(case["tiny"], case["target"], tiny, dim="time").run(client, progress=False, overwrite=True)
+
+    def on_worker(function: Any) -> Any:
+        return function() if client is None else next(iter(client.run(function).values()))
+
+    on_worker(reset_peak)
+    base = on_worker(peak_bytes)
+    job = Job(case["source"], case["target"], transform, dim="time", memory=case["memory"])
+    job.run(client, progress=False, overwrite=True)
+    peak = on_worker(peak_bytes)
+    plan = job.plan()
+    if client is not None:
+        client.cluster.close()
+        client.close()
+    return {
+        "peak": peak,
+        "base": base,
+        "planned": plan.peak_memory,
+        "planned_block": plan.block_memory,
+        "over_plan": peak / plan.peak_memory,
+        "block_over_plan": (peak - base) / plan.block_memory,
+        "block": [plan.layouts[0].rows, plan.layouts[0].length],
+        "blocks": plan.blocks,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(json.loads(sys.argv[1]))))
