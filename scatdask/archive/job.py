@@ -226,6 +226,8 @@ class Job:
         """Make the output, or find the one that an earlier run began."""
         plan, empty, encoding = self._plan(afresh=overwrite)
         if overwrite:  # only now, when nothing is wrong with the job
+            if self._ledger.read() is None:
+                store.check_replaceable(self.target)
             self._ledger.remove()
             store.remove(self.target)
         variables = tuple(layout.variable for layout in plan.layouts)
@@ -280,7 +282,7 @@ class Job:
             Without a client: start a `LocalCluster` of so many processes. By default the blocks
             run in threads of this process, one for each core.
         overwrite : bool, default False
-            Replace an output that exists, whoever wrote it.
+            Replace an output that exists, whoever wrote it; what is not Zarr is left alone.
         progress : bool, optional
             Whether to show a bar; by default where standard error is a terminal.
 

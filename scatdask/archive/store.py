@@ -15,6 +15,7 @@ import zarr
 import zarr.codecs
 
 from scatdask.archive.layout import Layout
+from scatdask.errors import OutputExistsError
 from scatdask.labels import Sampling, assemble_dataset, output_names
 from scatdask.transforms import Transform
 
@@ -47,6 +48,19 @@ def exists(target: str) -> bool:
     """Say whether something is at a location."""
     filesystem, path = fsspec.core.url_to_fs(target)
     return bool(filesystem.exists(path))
+
+
+def check_replaceable(target: str) -> None:
+    """Raise OutputExistsError if a location holds something that is not Zarr."""
+    filesystem, path = fsspec.core.url_to_fs(target)
+    if not filesystem.exists(path):
+        return
+    held = [key.rsplit("/", 1)[-1] for key in filesystem.ls(path, detail=False)]
+    if held and not {"zarr.json", ".zgroup", ".zarray"} & set(held):
+        raise OutputExistsError(
+            f"{target!r} holds something that is not Zarr ({', '.join(sorted(held)[:3])}), which "
+            "is not replaced: name another output, or remove it first"
+        )
 
 
 def remove(target: str) -> None:
