@@ -242,9 +242,11 @@ def test_output_of_another_job(scatdask: Call, source: str, target: str) -> None
 def test_output_that_no_job_wrote(scatdask: Call, source: str, target: str) -> None:
     Path(target).mkdir()
     (Path(target) / "diary.txt").write_text("dear diary")
-    result = scatdask("run", source, target, *TRANSFORM)
-    assert result.exit_code == 3
-    assert (Path(target) / "diary.txt").exists()
+    for words in ((), ("--overwrite",)):
+        result = scatdask("run", source, target, *TRANSFORM, *words)
+        assert result.exit_code == 3
+        assert (Path(target) / "diary.txt").exists()
+    assert "diary.txt" in result.stderr
 
 
 # Work that fails: exit code 1

@@ -117,14 +117,18 @@ def _draw_waveform(
             alpha=0.85,
             clip_on=False,
         )
+    for disturbance in day.disturbances:
+        if disturbance.station == station:
+            hour = disturbance.seconds / 3600
+            axes.plot(hour, top, marker="x", markersize=6, color=_SOFT, clip_on=False)
     axes.set_xlim(0, day.hours)
     axes.set_yticks([-1e5, -1e4, -1e3, 0, 1e3, 1e4, 1e5], minor=False)
     axes.set_ylim(-1.3 * max(-low.min(), 1000), top)
     axes.set_ylabel("ground velocity\n(counts)")
     axes.tick_params(labelbottom=False)
     axes.set_title(
-        f"One station of {day.n_stations}, {RATE} samples a second ($\\blacktriangledown$ known "
-        "earthquakes, filled if found)",
+        f"One station of {day.n_stations}   ($\\blacktriangledown$ known earthquakes, filled if "
+        "found   $\\times$ noise at this station alone)",
         pad=12,
     )
 
@@ -242,7 +246,7 @@ def _draw_agreement(axes: Any, order: np.ndarray, differences: np.ndarray, promi
         chosen = order == level
         axes.plot(
             number[chosen],
-            np.maximum(differences[chosen], 1e-9),
+            np.maximum(differences[chosen], 1e-8),
             ".",
             markersize=4,
             color=colours(int(level)),
@@ -258,7 +262,7 @@ def _draw_agreement(axes: Any, order: np.ndarray, differences: np.ndarray, promi
         fontsize=8.5,
     )
     axes.set_yscale("log")
-    axes.set_ylim(1e-8, 10 * promise)
+    axes.set_ylim(1e-9, 10 * promise)
     axes.set_xlabel("path")
     axes.set_ylabel("largest difference\n(of largest coefficient)")
     axes.legend(frameon=False, fontsize=8, loc="lower right", ncols=3, handletextpad=0.1)
