@@ -143,6 +143,16 @@ def test_signals_with_faint_paths(boundary, signal):
         assert worst_path(found, whole, floor=floor(transform, x)) <= transform.tolerance
 
 
+@pytest.mark.parametrize("boundary", ["reflect", "nearest"])
+def test_drift_that_dwarfs_the_noise(boundary):
+    # Joining the ends of a row by a step, not by a ramp, would cost ten times the tolerance.
+    transform = Scattering1D(4, Q=(8, 2), T=256, boundary=boundary, dtype="float64")
+    n = 3 * transform.halo + 1
+    x = noise("white", 2, n) + 10.0 * np.arange(n)
+    whole = at_once(transform, x)
+    assert worst_path(in_blocks(transform, x, 512), whole) <= transform.tolerance / 5
+
+
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-4, 1e-8])
 def test_errors_follow_the_tolerance(tolerance):
     transform = Scattering1D(5, Q=4, dtype="float64", tolerance=tolerance)
@@ -236,6 +246,24 @@ def test_exactly_the_outputs_within_the_halo_are_nan(transform, n, where, share,
         np.testing.assert_array_equal(np.isnan(ours[1]), touched[::stride])
         error = np.nan_to_num(np.abs(ours[1] - clean[1])).max()
         assert error <= 1e-6 * max(np.abs(clean[1]).max(), scale)
+
+
+@pytest.mark.parametrize("gap", [slice(5000, 5001), slice(4000, 6000)])
+def test_missing_samples_in_a_large_constant_cost_no_precision(gap):
+    transform = Scattering1D(4, Q=4)
+    x = noise("white", 1, 9000)
+    gappy = x + 1e6
+    gappy[:, gap] = np.nan
+    found = in_blocks(transform, gappy, 1024)[1:]
+    clean = [
+        np.where(np.isnan(y), np.nan, z)
+        for y, z in zip(found, at_once(transform, x)[1:], strict=True)
+    ]
+    assert np.isnan(found[0]).any()
+    assert (
+        worst_path([np.nan_to_num(y) for y in found], [np.nan_to_num(z) for z in clean])
+        <= TOLERANCE["float32"]
+    )
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
