@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from scatdask.archive import store
 from scatdask.archive.layout import Layout
 from scatdask.archive.ledger import Ledger, Receipt, merge
+from scatdask.archive.process import prepare_process
 from scatdask.archive.source import read_slab
 from scatdask.blocks import combine_sums, transform_block
 from scatdask.transforms import Transform
@@ -70,19 +69,13 @@ class Outcome(NamedTuple):
     failures: list[tuple[int, str]]
 
 
-@lru_cache(maxsize=1)
-def _single_threaded() -> None:
-    """Leave the cores to the blocks: matrix products of a worker use one thread."""
-    threadpool_limits(1)
-
-
 def run_task(work: Work, task: Task) -> Outcome:
     """Compute the blocks of a task.
 
     A block that raises does not keep the others from being done. What is done is recorded in the
     ledger however the task ends.
     """
-    _single_threaded()
+    prepare_process()
     receipts: list[Receipt] = []
     failures = []
     try:

@@ -1,0 +1,38 @@
+"""What is set once in every process that computes blocks."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from functools import lru_cache
+
+from threadpoolctl import threadpool_limits
+
+# Parameters of glibc's mallopt, and the largest mmap threshold that it takes.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_MMAP_BYTES, _TRIM_BYTES = 32 * 2**20, 128 * 2**20
+
+
+@lru_cache(maxsize=1)
+def prepare_process() -> None:
+    """Leave the cores to the blocks, and keep freed memory for the next block."""
+    # Matrix products of a worker use one thread.
+    threadpool_limits(1)
+    _keep_freed_memory()
+
+
+def _keep_freed_memory() -> None:
+    """Undo what dask sets for its workers: that every freed array goes back to the system.
+
+    Its MALLOC_TRIM_THRESHOLD_ of 64 KiB makes glibc map each temporary array anew, page by page:
+    135,000 page faults a block, which took as long as the transform itself. Elsewhere than on a
+    dask worker the memory of the process is none of our business.
+    """
+    if "MALLOC_TRIM_THRESHOLD_" not in os.environ:
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):  # not glibc
+        return
+    mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES)
+    mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES)
