@@ -16,8 +16,9 @@ from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from dask.system import CPU_COUNT
+from threadpoolctl import threadpool_limits
 
-from scatdask.archive.work import Outcome, Task, Work, run_task
+from scatdask.archive.work import Outcome, Task, Work, run_task, run_task_on_worker
 from scatdask.errors import WorkersLostError
 
 if TYPE_CHECKING:
@@ -39,19 +40,23 @@ def in_threads(n_threads: int) -> Pool:
     def pool(work: Work, tasks: Iterator[Task]) -> Outcomes:
         executor = concurrent.futures.ThreadPoolExecutor(n_threads, "scatdask")
         pending: dict[concurrent.futures.Future[Outcome], Task] = {}
-        try:
-            while True:
-                for task in itertools.islice(tasks, n_threads * _TASKS_PER_THREAD - len(pending)):
-                    pending[executor.submit(run_task, work, task)] = task
-                if not pending:
-                    return
-                done, _ = concurrent.futures.wait(
-                    pending, return_when=concurrent.futures.FIRST_COMPLETED
-                )
-                for future in done:
-                    yield pending.pop(future), future.result()
-        finally:
-            executor.shutdown(wait=True, cancel_futures=True)
+        # The cores are for the blocks: a matrix product of one takes one thread. Only while the
+        # pool is at work, since the process is the user's.
+        with threadpool_limits(1):
+            try:
+                while True:
+                    room = n_threads * _TASKS_PER_THREAD - len(pending)
+                    for task in itertools.islice(tasks, room):
+                        pending[executor.submit(run_task, work, task)] = task
+                    if not pending:
+                        return
+                    done, _ = concurrent.futures.wait(
+                        pending, return_when=concurrent.futures.FIRST_COMPLETED
+                    )
+                    for future in done:
+                        yield pending.pop(future), future.result()
+            finally:
+                executor.shutdown(wait=True, cancel_futures=True)
 
     return pool
 
@@ -66,7 +71,7 @@ def on_client(client: distributed.Client) -> Pool:
                 room = _window(client) - len(pending)
                 for task in itertools.islice(tasks, max(room, 0)):
                     key = (f"scat-block-{work.run}", *task)
-                    future = client.submit(run_task, work, task, key=key, pure=False)
+                    future = client.submit(run_task_on_worker, work, task, key=key, pure=False)
                     pending[future] = task
                 if not pending:
                     return

@@ -75,7 +75,6 @@ def run_task(work: Work, task: Task) -> Outcome:
     A block that raises does not keep the others from being done. What is done is recorded in the
     ledger however the task ends.
     """
-    prepare_process()
     receipts: list[Receipt] = []
     failures = []
     try:
@@ -87,6 +86,12 @@ def run_task(work: Work, task: Task) -> Outcome:
     finally:
         Ledger(work.target).mark(merge(receipts))
     return Outcome(receipts, failures)
+
+
+def run_task_on_worker(work: Work, task: Task) -> Outcome:
+    """Compute the blocks of a task in a process that is there for such work."""
+    prepare_process()
+    return run_task(work, task)
 
 
 def run_block(work: Work, block: int) -> Receipt:

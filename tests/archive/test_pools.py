@@ -14,6 +14,7 @@ from pathlib import Path
 import distributed
 import numpy as np
 import pytest
+import threadpoolctl
 import xarray as xr
 
 from scatdask import Job, Scattering1D
@@ -219,6 +220,15 @@ def test_window_of_tasks_is_bounded(monkeypatch):
 
     monkeypatch.setattr(pools, "run_task", work)
     assert len(list(in_threads(3)(None, tasks()))) == 200
+
+
+def test_threads_of_the_process_are_as_before_when_a_run_is_over(archive):
+    def threads() -> list[int]:
+        return [library["num_threads"] for library in threadpoolctl.threadpool_info()]
+
+    before = threads()
+    Job(archive, archive.parent / "out.zarr", Scattering1D(J=4), dim="time").run()
+    assert threads() == before
 
 
 def test_client_and_number_of_workers_exclude_each_other(cluster):
