@@ -11,10 +11,10 @@ import numpy as np
 from scatdask.archive.process import prepare_process
 
 prepare_process()
-np.ones(2**21)
+np.ones(2**18)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(20):
-    np.ones(2**21)
+    np.ones(2**18)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
@@ -30,5 +30,5 @@ def test_memory_is_not_mapped_anew_for_every_array_of_a_dask_worker():
     result = subprocess.run(
         [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
     )
-    pages = 20 * 8 * 2**21 / os.sysconf("SC_PAGE_SIZE")
+    pages = 20 * 8 * 2**18 / os.sysconf("SC_PAGE_SIZE")
     assert int(result.stdout) < pages / 10
