@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 TRANSFORM = Scattering1D(J=10, Q=8)
 PROMISE = max(TOLERANCE[TRANSFORM.dtype], 2 * TRANSFORM.tolerance)
+# Python and its libraries are not equally large everywhere.
+MEMORY_SLACK = 1.2
 # Nothing of the first run's chunks and blocks divides it.
 OTHER_CHUNK = 123_457
 # A folder with this file is an earlier demonstration's, and may be replaced.
@@ -161,6 +163,8 @@ class Demo:
         self.say("\n4. The numbers, and whether they depend on chunks")
         verification = job.verify()
         self.say(_indented(verification))
+        if measured > MEMORY_SLACK * plan.peak_memory:
+            self.problems.append("a worker took more memory than planned")
         if not verification.is_good:
             self.problems.append("the verification found differences")
         self.figures |= {
