@@ -176,7 +176,10 @@ def archive_rows(rival: Path, folder: str, trial: bool) -> list[dict[str, Any]]:
         "shape": shape,
         "kymatio_s": statistics.median(theirs.wall),
         "scatdask_s": statistics.median(ours.wall),
+        "kymatio_cpu_s": statistics.median(theirs.cpu),
+        "scatdask_cpu_s": statistics.median(ours.cpu),
         "speedup": ratios(theirs.wall, ours.wall),
+        "speedup_cpu": ratios(theirs.cpu, ours.cpu),
     }
     _say(found)
     return [found]
@@ -303,7 +306,7 @@ def tables(results: dict[str, Any]) -> str:
     if rows := results.get("archive"):
         parts += _table(
             f"Zarr to Zarr, {WORKERS} processes of one thread; target {TARGETS['archive']}",
-            ["case", "apply_ufunc(kymatio)", "scatdask.Job", "ratio", "least"],
+            ["case", "apply_ufunc(kymatio)", "scatdask.Job", "ratio", "least", "by CPU"],
             (
                 [
                     f"{' x '.join(map(str, r['shape']))}, J={r['J']}, Q={r['Q']}",
@@ -311,6 +314,7 @@ def tables(results: dict[str, Any]) -> str:
                     f"{r['scatdask_s']:.2f} s",
                     f"{r['speedup']['median']:.1f}x",
                     f"{r['speedup']['minimum']:.1f}x",
+                    f"{r['speedup_cpu']['median']:.1f}x",
                 ]
                 for r in rows
             ),
