@@ -11,7 +11,7 @@ import numpy as np
 from scatdask.archive import store
 from scatdask.archive.layout import Layout
 from scatdask.archive.ledger import Ledger, Receipt, merge
-from scatdask.archive.process import prepare_process
+from scatdask.archive.process import prepare_process, release_memory
 from scatdask.archive.source import read_slab
 from scatdask.blocks import combine_sums, transform_block
 from scatdask.transforms import Transform
@@ -85,6 +85,7 @@ def run_task(work: Work, task: Task) -> Outcome:
                 failures.append((block, f"{type(error).__name__}: {error}"))
     finally:
         Ledger(work.target).mark(merge(receipts))
+        release_memory()
     return Outcome(receipts, failures)
 
 
