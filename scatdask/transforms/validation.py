@@ -12,7 +12,7 @@ import numpy as np
 def as_integer(name: str, value: Any, *, at_least: int, at_most: int | None = None) -> int:
     """Return `value` as an int within bounds."""
     try:
-        if isinstance(value, bool):
+        if isinstance(value, bool | np.bool_):
             raise TypeError
         number = operator.index(value)
     except TypeError:
