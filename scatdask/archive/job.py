@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 from dask.utils import format_bytes, parse_bytes
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from scatdask import labels
 from scatdask._version import __version__
