@@ -25,9 +25,5 @@ class WorkersLostError(ScatdaskError):
     """The cluster went away while blocks were under way."""
 
 
-class VerificationError(ScatdaskError):
-    """Coefficients read back from an output differ from recomputed ones."""
-
-
 class NonFiniteWarning(UserWarning):
     """The input holds NaN or infinite samples; outputs that they touch are NaN."""
