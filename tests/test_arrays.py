@@ -75,11 +75,17 @@ def test_ffts_of_numpy_go_through_the_backends_of_scipy():
     assert Backend.calls == [("rfft", 1), ("irfft", 1), ("ifft", 1)]
 
 
-def test_multiply_into(xp, rng):
-    a, b = rng.standard_normal((2, 3, 4))
-    out = arrays.from_numpy(np.zeros((3, 4)), like=xp.asarray(a))
-    arrays.multiply_into(out, xp.asarray(a), xp.asarray(b))
-    np.testing.assert_array_equal(xp.to_numpy(out), a * b)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_scale_into(xp, rng, dtype):
+    complex_type = np.result_type(dtype, np.complex64)
+    a = (rng.standard_normal((3, 9)) + 1j * rng.standard_normal((3, 9))).astype(complex_type)
+    factors = rng.standard_normal(4).astype(dtype)
+    whole = arrays.from_numpy(np.zeros((3, 8), complex_type), like=xp.asarray(a))
+    scale = arrays.scale_factors(factors, like=xp.asarray(a))
+    arrays.scale_into(whole[:, 1:5], xp.asarray(a)[:, 2:6], scale)
+    expected = np.zeros((3, 8), complex_type)
+    expected[:, 1:5] = a[:, 2:6] * factors
+    np.testing.assert_allclose(xp.to_numpy(whole), expected, rtol=1e-6)
 
 
 def test_complex_types(xp):

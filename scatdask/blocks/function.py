@@ -15,6 +15,10 @@ from scatdask.errors import NonFiniteWarning
 from scatdask.kernels import Keep, transform_rows
 from scatdask.transforms import Transform
 
+# Samples beyond this count as missing: sums over a block of them overflow, and would spoil all of
+# the block instead of what they touch. Fill values of some formats lie there.
+LARGEST = {"float32": 1e30, "float64": 1e290}
+
 
 def check_dtype(dtype: Any, name: str = "x") -> None:
     """Raise TypeError unless samples of a type are real numbers.
@@ -54,13 +58,6 @@ def transform_array(transform: Transform, x: AnyArray) -> AnyArray:
     check_in_memory(x)
     xp = array_namespace(x)
     flat = xp.reshape(x, (math.prod(batch), n))
-    if not bool(xp.all(xp.isfinite(flat))):
-        warnings.warn(
-            "x holds NaN or infinite samples: every output within "
-            f"{transform.halo} samples of one is NaN",
-            NonFiniteWarning,
-            stacklevel=3,
-        )
     grid = Grid(n, eager_length(transform, n))
     parts = []
     for index in range(len(grid)):
@@ -70,6 +67,14 @@ def transform_array(transform: Transform, x: AnyArray) -> AnyArray:
         part[0] if len(part) == 1 else _join(xp, list(part), output.stride is None)
         for part, output in zip(zip(*parts, strict=True), transform.outputs, strict=True)
     ]
+    if any(bool(xp.any(xp.isnan(a))) for a in arrays):
+        warnings.warn(
+            "x holds samples that are NaN, infinite, or beyond "
+            f"{LARGEST[transform.dtype]:g}: every output within {transform.halo} samples of one "
+            "is NaN",
+            NonFiniteWarning,
+            stacklevel=3,
+        )
     shaped = [xp.reshape(a, (*batch, *a.shape[1:])) for a in arrays]
     if transform.outputs[0].stride is None:
         return combine_sums(transform, shaped[0], n)
@@ -120,7 +125,7 @@ def transform_block(
     list of array
         One for each of ``transform.outputs``, shape ``(rows, path, time)``, of the transform's
         dtype. For ``T="global"`` sums, see `combine_sums`. An output is NaN exactly where a
-        sample within the halo of it is not finite.
+        sample within the halo of it is not finite, or beyond `LARGEST`.
     """
     xp = array_namespace(pieces[0])
     rows = pieces[0].shape[0]
@@ -171,11 +176,10 @@ def _pad(
     (None if none).
     """
     xp = array_namespace(pieces[0])
-    dtype = getattr(xp, transform.dtype)
     wide = [xp.astype(piece, xp.float64) for piece in pieces]
     x = wide[0] if len(wide) == 1 else xp.concat(wide, axis=1)
     del wide
-    finite = xp.isfinite(x)
+    finite = xp.abs(x) <= LARGEST[transform.dtype]  # not so for NaN
     bad = None
     if not bool(xp.all(finite)):
         bad = ~np.asarray(finite)
@@ -186,17 +190,16 @@ def _pad(
         x = xp.where(finite, x, mean)
     else:
         mean = xp.mean(x, axis=1, keepdims=True)
-    x = xp.astype(x - mean, dtype)
-    x = _extend(transform.boundary, block, n, x, xp.astype(-mean, dtype))
+    x = _extend(transform.boundary, block, n, x - mean, -mean)
     n_ramp = block.length - x.shape[1]
     if n_ramp:
         # An FFT joins the two ends of the row. A step there would be louder than the faint high
         # frequencies of a smooth signal, so a straight line leads back to the first sample.
         weight = np.arange(1, n_ramp + 1) / (n_ramp + 1)
-        weight = from_numpy(weight.astype(transform.dtype), like=x)
+        weight = from_numpy(weight, like=x)
         ramp = x[:, -1:] + (x[:, :1] - x[:, -1:]) * weight
         x = xp.concat([x, ramp], axis=1)
-    return x, xp.astype(mean[:, 0], dtype), bad
+    return x, mean[:, 0], bad
 
 
 def _extend(boundary: str, block: Slab, n: int, x: AnyArray, outside: AnyArray) -> AnyArray:

@@ -109,12 +109,14 @@ def _slab_memory(transform: Transform, rows: int, block: Slab, itemsize: int) ->
     left_over = rows % at_once or at_once
     read = rows * block.n_read * itemsize
     kept = size * sum(len(o.paths) * o.n_out(block.stop - block.start) for o in transform.outputs)
-    # In float64 and one byte of finiteness, less its mean, and cast: all at once.
-    padding = at_once * block.n_read * (8 * (1 + len(block.pieces)) + 1 + size)
+    # In float64, less its mean, and what tells its missing samples; then padded; then the FFT.
+    padding = at_once * block.n_read * (8 * (2 + len(block.pieces)) + 1)
+    padded = 8 * at_once * block.length
     work = max(
-        at_once * block.length * size + SAMPLING_BYTES * block.length,
+        padded + at_once * block.length * (8 + size),
+        padded + SAMPLING_BYTES * block.length,
         *(
-            count * (block.length * size + kept) + transform.workspace(count, block.length)
+            count * (block.length * 8 + kept) + transform.workspace(count, block.length)
             for count in (at_once, left_over)
         ),
     )
@@ -133,7 +135,8 @@ def array_memory(transform: Transform, shape: tuple[int, ...]) -> int:
     size = np.dtype(transform.dtype).itemsize
     block = block_memory(transform, rows, n, length, 0)
     result = rows * sum(len(o.paths) * o.n_out(n) for o in transform.outputs) * size
+    missing = result // size  # one byte each, to see whether any output is NaN
     if length < n:  # the parts of all blocks, beside the last block's work or their join
         filters = transform.filter_memory(slab(transform, n, 0, length).length)
-        block = max(block + result, 2 * result + filters)
-    return rows * n * size + max(block, rows * n)
+        block = max(block + result, 2 * result + filters + missing)
+    return rows * n * size + max(block, result + missing)

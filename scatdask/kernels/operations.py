@@ -21,10 +21,11 @@ from scatdask.arrays import (
     device_of,
     fft_of,
     from_numpy,
-    multiply_into,
+    scale_factors,
+    scale_into,
 )
 from scatdask.filters import SampledFilter, low_pass_taps
-from scatdask.transforms.scattering1d import LANES, MIN_TILE, WIDEST_REACH
+from scatdask.transforms.scattering1d import LANES, WIDEST_REACH
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,15 @@ class Run:
         Bins of the folded spectrum.
     adds : bool
         Whether an earlier run wrote to the target too.
-    values : array, shape (width,)
+    factors : array
+        Response in the order of the source, as `scale_into` takes it.
     """
 
     source: slice
     mirrored: bool
     target: slice
     adds: bool
-    values: AnyArray
+    factors: AnyArray
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,6 @@ def fold_filter(sampled: SampledFilter, n_out: int, dtype: str, *, like: AnyArra
     )
     edges = [0, *(breaks + 1).tolist(), width]
     covered = np.zeros(n_out, dtype=bool)
-    # Complex although real: NumPy would convert real factors anew in every product.
-    complex_type = np.result_type(dtype, np.complex64)
     runs = []
     for start, stop in itertools.pairwise(edges):
         place = slice(int(target[start]), int(target[stop - 1]) + 1)
@@ -114,7 +114,9 @@ def fold_filter(sampled: SampledFilter, n_out: int, dtype: str, *, like: AnyArra
                     bool(mirrored[start]),
                     slice(place.start + piece.start, place.start + piece.stop),
                     adds,
-                    from_numpy(values[piece].astype(complex_type), like=like),
+                    scale_factors(
+                        values[piece][:: -1 if mirrored[start] else 1].astype(dtype), like=like
+                    ),
                 )
             )
         covered[place] = True
@@ -142,13 +144,17 @@ def band_pass(spectrum: AnyArray, folded: FoldedFilter, out: AnyArray) -> None:
     for gap in folded.zeros:
         out[..., gap] = 0
     for run in folded.runs:
-        bins = spectrum[..., run.source]
+        bins, target = spectrum[..., run.source], out[..., run.target]
+        if not (run.mirrored or run.adds):
+            scale_into(target, bins, run.factors)
+            continue
+        product = xp.empty_like(bins)
+        scale_into(product, bins, run.factors)
         if run.mirrored:
-            bins = xp.conj(xp.flip(bins, axis=-1))
+            product = xp.conj(xp.flip(product, axis=-1))
         if run.adds:
-            out[..., run.target] += bins * run.values
-        else:
-            multiply_into(out[..., run.target], bins, run.values)
+            product = target + product
+        out[..., run.target] = product
 
 
 def filtered_modulus(spectrum: AnyArray, filters: Sequence[FoldedFilter], dtype: str) -> AnyArray:
@@ -211,38 +217,32 @@ class SpectralSmoother:
 class TapSmoother:
     """Low-pass and decimation of samples by one small matrix product.
 
-    The signal is cut into tiles of ``tile`` outputs; each is widened by ``reach`` outputs on
-    either side and multiplied by a banded matrix of taps.
+    The signal is cut into tiles of ``tile`` outputs, as many as the taps reach on either side. One
+    product gives what each tile adds to the outputs of the next, of itself and of the one before.
 
     Attributes
     ----------
-    matrix : array, shape ((tile + 2 * reach) * step, tile)
+    matrix : array, shape (tile * step, 3 * tile)
     step : int
         Samples per output.
-    reach, tile : int
-        In outputs; ``reach <= tile``.
+    tile : int
+        Outputs per tile.
     """
 
     matrix: AnyArray
     step: int
-    reach: int
     tile: int
 
     def __call__(self, samples: AnyArray, start: int, stop: int) -> AnyArray:
         """Return outputs [start, stop) of periodic signals (rows, n)."""
         xp = array_namespace(samples)
-        tiles = -(-(stop - start) // self.tile)
-        first = (start - self.tile) * self.step
-        last = (start + (tiles + 1) * self.tile) * self.step
-        rows = samples.shape[0]
-        cut = xp.reshape(
-            periodic_slice(samples, first, last), (rows, tiles + 2, self.tile * self.step)
-        )
-        margin = self.reach * self.step
-        before, after = cut[:, :-2, cut.shape[2] - margin :], cut[:, 2:, :margin]
-        windows = xp.concat([before, cut[:, 1:-1, :], after], axis=2)
-        smooth = xp.reshape(windows, (rows * tiles, windows.shape[2])) @ self.matrix
-        return xp.reshape(smooth, (rows, tiles * self.tile))[:, : stop - start]
+        rows, tile = samples.shape[0], self.tile
+        tiles = -(-(stop - start) // tile)
+        first, last = (start - tile) * self.step, (start + (tiles + 1) * tile) * self.step
+        cut = periodic_slice(samples, first, last)
+        parts = xp.reshape(cut, (rows, tiles + 2, tile * self.step)) @ self.matrix
+        smooth = parts[:, :-2, :tile] + parts[:, 1:-1, tile : 2 * tile] + parts[:, 2:, 2 * tile :]
+        return xp.reshape(smooth, (rows, tiles * tile))[:, : stop - start]
 
 
 def tap_smoother(
@@ -255,14 +255,15 @@ def tap_smoother(
     """
     taps = low_pass_taps(sigma, rate=rate, tolerance=float(np.finfo(dtype).eps))
     half, step = len(taps) // 2, stride // rate
-    reach = math.ceil(half / step)
-    tile = max(reach, MIN_TILE)
-    if reach > WIDEST_REACH or n_out < 3 * tile:
+    tile = math.ceil(half / step)
+    if tile > WIDEST_REACH or n_out < 3 * tile:
         return None
-    lag = np.arange((tile + 2 * reach) * step)[:, None] - (reach + np.arange(tile)) * step
+    # Outputs of the next tile, of the tile itself, and of the one before.
+    output = np.concatenate([np.arange(d * tile, (d + 1) * tile) for d in (1, 0, -1)])
+    lag = np.arange(tile * step)[:, None] - output * step
     inside = np.abs(lag) <= half
     matrix = np.where(inside, taps[np.where(inside, lag, 0) + half], 0.0)
-    return TapSmoother(from_numpy(matrix.astype(dtype), like=like), step, reach, tile)
+    return TapSmoother(from_numpy(matrix.astype(dtype), like=like), step, tile)
 
 
 def periodic_slice(samples: AnyArray, start: int, stop: int) -> AnyArray:

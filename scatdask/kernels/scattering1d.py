@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-from scatdask.arrays import AnyArray, array_namespace, device_of, fft_of
+from scatdask.arrays import AnyArray, array_namespace, complex_dtype, device_of, fft_of
 from scatdask.filters import sample_gaussian, sample_morlet
 from scatdask.kernels.operations import (
     FoldedFilter,
@@ -142,9 +142,9 @@ def scattering1d(
     ----------
     transform : Scattering1D
     x : array, shape (rows, n)
-        Samples of the transform's dtype, one period of periodic signals; ``n`` is a multiple of
-        the transform's alignment.
-    offset : array, shape (rows,)
+        Samples in float64, one period of periodic signals; ``n`` is a multiple of the
+        transform's alignment.
+    offset : array of float64, shape (rows,)
         Constant that was taken out of each row; it goes back into order 0.
     keep : Keep
         The samples whose outputs are wanted; it starts at a multiple of the alignment.
@@ -158,9 +158,12 @@ def scattering1d(
     xp = array_namespace(x)
     cascade = sampled_cascade(transform, x.shape[1], x)
     writer = _Writer(transform, x, keep)
-    spectrum = fft_of(x).rfft(x)
+    # The one FFT in float64 whatever the transform's dtype: signals whose low frequencies are loud
+    # would drown their faint high ones in its rounding, and it is a small part of the work.
+    spectrum = xp.astype(fft_of(x).rfft(x), complex_dtype(xp, transform.dtype))
     order0 = writer.last_step(cascade.smooth, 1, x, spectrum)
-    writer.put((0,), order0 + xp.reshape(writer.weight * offset, (-1, 1)))
+    order0 = order0 + xp.reshape(writer.weight * offset, (-1, 1))
+    writer.put((0,), xp.astype(order0, getattr(xp, transform.dtype)))
     del order0
     for sampled in cascade.branches:
         for members in _batches(transform, sampled.branch, *x.shape):
@@ -213,7 +216,8 @@ class _Writer:
         self.places: dict[int, tuple[int, int]] = {}
         for array, output in enumerate(transform.outputs):
             shape = (x.shape[0], len(output.paths), keep.n_out(output.stride))
-            self.arrays.append(xp.empty(shape, dtype=x.dtype, device=device_of(x)))
+            dtype = getattr(xp, transform.dtype)
+            self.arrays.append(xp.empty(shape, dtype=dtype, device=device_of(x)))
             self.places.update({path: (array, row) for row, path in enumerate(output.paths)})
         self.is_sum = transform.outputs[0].stride is None
         # How often a constant in the input counts in order 0: once, or once for each sample.

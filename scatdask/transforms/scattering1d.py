@@ -41,9 +41,7 @@ if TYPE_CHECKING:
 CACHE_BYTES = 2**21
 # FFTs that pocketfft runs side by side in one vector register: batches should be multiples of it.
 LANES = 4
-# Outputs of one tile of the low-pass: fewer spend the work on overlap, more on zeros.
-MIN_TILE = 12
-# A tile of the low-pass reaches this many outputs on either side; beyond, an FFT is cheaper.
+# The low-pass as a matrix reaches this many outputs on either side; beyond, an FFT is cheaper.
 WIDEST_REACH = 24
 # The halo bounds errors relative to the largest sample; the largest coefficient of a path may be
 # much smaller. With this factor no path of white and brown noise, impulses, steps, bursts and
@@ -439,12 +437,12 @@ class Scattering1D(Transform):
         if not (self.low_pass and self.stride):
             return 0
         reach = low_pass_reach(self.low_pass, float(np.finfo(self.dtype).eps)) / self.stride
-        tile = max(math.ceil(reach) + 1, MIN_TILE)
-        if reach > WIDEST_REACH or n // self.stride < 3 * MIN_TILE:
+        tile = math.ceil(reach) + 1
+        if reach > WIDEST_REACH or n // self.stride < 3 * reach:
             return 0
         rates = {log2_rate for branch in self.branches for _, log2_rate in branch.children}
         rates |= {branch.log2_rate for branch in self.branches if not branch.children}
-        return sum((self.stride >> rate) * (tile + 2 * math.ceil(reach)) * tile for rate in rates)
+        return sum((self.stride >> rate) * 3 * tile**2 for rate in rates)
 
     def _bins(self, wavelet: Wavelet, n: int, length: int) -> tuple[int, int]:
         """Return the bins of a filter on `length` of `n` bins, and how many are mirrored."""

@@ -48,12 +48,47 @@ def floor(transform: Scattering1D, x: np.ndarray) -> float:
     """Return the size of paths below which errors are relative to the signal, not to the path.
 
     A path in a gap of the spectrum (a pure tone's, a few samples') is fainter than any halo can
-    resolve; in float32 it drowns in rounding before.
+    resolve.
     """
-    return float(np.std(x)) * {"float64": 1 / FAINTNESS, "float32": 1e-2}[transform.dtype] + 1e-300
+    return float(np.std(x)) / FAINTNESS + 1e-300
 
 
 # No number depends on blocks
+
+
+LOUD_AND_FAINT = {
+    "brown": lambda noise, t: np.cumsum(noise),
+    "ramp": lambda noise, t: noise + 1e5 * t,
+    "tide": lambda noise, t: noise + 1e4 * np.sin(14 * np.pi * t),
+    "staircase": lambda noise, t: noise + np.floor(20 * t),
+    "offset": lambda noise, t: noise + 1e6,
+}
+
+
+@pytest.mark.parametrize("signal", LOUD_AND_FAINT)
+def test_loud_low_frequencies_do_not_drown_faint_high_ones_in_float32(signal):
+    # No floor: each path keeps the promise relative to its own largest coefficient.
+    n = 2**17
+    noise = np.random.default_rng(0).standard_normal(n)
+    x = LOUD_AND_FAINT[signal](noise, np.arange(n) / n)[None].astype(np.float32)
+    transform = Scattering1D(8, Q=8)
+    whole = at_once(transform, x)
+    exact = at_once(Scattering1D(8, Q=8, dtype="float64"), x)
+    assert worst_path(whole, exact, floor=0.0) <= 5e-5
+    assert worst_path(in_blocks(transform, x, 2**13), whole, floor=0.0) <= 5e-5
+
+
+@pytest.mark.parametrize("value", [9.97e36, 1e31, -3e38])
+def test_fill_values_of_other_formats_spoil_what_they_touch_and_no_more(value):
+    transform = Scattering1D(4, Q=2)
+    x = np.random.default_rng(0).standard_normal((1, 4000)).astype(np.float32)
+    x[0, 2001] = value
+    (whole,), (cut,) = (in_blocks(transform, x, length)[:1] for length in (4000, 320))
+    np.testing.assert_array_equal(np.isnan(whole), np.isnan(cut))
+    spoilt = np.flatnonzero(np.isnan(whole).any(axis=tuple(range(whole.ndim - 1))))
+    frames = np.arange(0, 4000, 16)
+    np.testing.assert_array_equal(spoilt * 16, frames[np.abs(frames - 2001) <= transform.halo])
+
 
 T_CHOICES = [None, "short", "long", "odd", 0, "global"]
 

@@ -65,7 +65,7 @@ def test_modulus_of_wavelets(xp, rng, n, wavelet):
 def test_precision_of_the_modulus_follows_the_dtype(rng):
     spectrum = np.fft.rfft(rng.standard_normal((4, 64))).astype(np.complex64)
     folded = fold_filter(sample_morlet(0.1, 0.02, 64), 32, "float32", like=spectrum)
-    assert all(run.values.dtype == np.complex64 for run in folded.runs)
+    assert all(run.factors.dtype == np.float32 for run in folded.runs)
     assert filtered_modulus(spectrum, [folded], "float32").dtype == np.float32
 
 
@@ -100,8 +100,7 @@ def test_no_tiles_where_an_fft_is_cheaper(rng):
     like = rng.standard_normal((1, 8))
     wide = tap_smoother(low_pass_sigma(256), 256, 1, 1000, "float32", like=like)
     assert wide is not None
-    assert wide.reach <= WIDEST_REACH
-    assert wide.reach <= wide.tile
+    assert wide.tile <= WIDEST_REACH
     assert tap_smoother(low_pass_sigma(256), 32, 1, 1000, "float32", like=like) is None
     assert tap_smoother(low_pass_sigma(256), 256, 1, 20, "float32", like=like) is None
 
