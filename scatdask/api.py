@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from scatdask.arrays import AnyArray, array_namespace
 from scatdask.blocks import check_dtype
-from scatdask.labels import assemble, assemble_dataset, output_coords
+from scatdask.labels import assemble, assemble_dataset, choose, output_coords
 from scatdask.labels import sampling as read_sampling
 from scatdask.transforms import Scattering1D, Transform
 
@@ -171,7 +171,7 @@ def apply(
             f"no dimension {dim!r}; there are {', '.join(map(repr, obj.dims)) or 'none'}"
         )
     if isinstance(obj, xr.Dataset):
-        chosen, skipped = _choose(obj, dim)
+        chosen, skipped = choose(obj, dim)
     else:
         chosen, skipped = {obj.name: obj}, {}
     for name, variable in chosen.items():
@@ -187,35 +187,6 @@ def apply(
     return assemble_dataset(
         obj, transform, dim, arrays, sampling=sampling, keep_attrs=keep_attrs, skipped=skipped
     )
-
-
-def _choose(
-    ds: xr.Dataset, dim: Hashable
-) -> tuple[dict[Hashable, xr.DataArray], dict[Hashable, str]]:
-    """Split the variables that have `dim` into those to transform and those to skip, with why."""
-    bounds = {
-        name: owner
-        for owner, variable in ds.variables.items()
-        for name in (variable.attrs.get("bounds"), variable.encoding.get("bounds"))
-    }
-    chosen: dict[Hashable, xr.DataArray] = {}
-    skipped: dict[Hashable, str] = {}
-    for name, variable in ds.data_vars.items():
-        if dim not in variable.dims:
-            continue
-        if name in bounds:
-            skipped[name] = f"bounds of {bounds[name]}"
-        elif variable.dtype.kind not in "fiuc":
-            skipped[name] = f"dtype {variable.dtype}"
-        else:
-            chosen[name] = variable
-    if not chosen:
-        found = "; ".join(f"{name} ({why})" for name, why in skipped.items())
-        raise ValueError(
-            f"no numeric variable has the dimension {dim!r}, so there is nothing to transform"
-            + (f"; passed over {found}" if found else "")
-        )
-    return chosen, skipped
 
 
 def _check_samples(variable: xr.DataArray, name: str) -> None:

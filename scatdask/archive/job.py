@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,9 +123,9 @@ class Job:
         KeyError
             If the dimension or variable does not exist.
         TypeError
-            If the variable is not real and numeric.
+            If samples are not real numbers.
         ValueError
-            If the axis is not uniform, or too short for the transform.
+            If nothing is numeric, or the axis not uniform or too short for the transform.
         MissingChunksError
             If chunks of the source do not exist.
         MemoryError
@@ -136,7 +136,8 @@ class Job:
     def _plan(self, *, afresh: bool = False) -> tuple[Plan, xr.Dataset, dict[str, Any]]:
         """Return the plan, and the labelled but empty output with its encoding."""
         dataset = sources.open_source(self.source, decode_times=True)
-        variables = self._variables(dataset)
+        chosen, skipped = self._choose(dataset)
+        variables = tuple(map(str, chosen))
         sampling = labels.sampling(dataset.coords.get(self.dim), self.dim)
         self.transform.check_length(dataset.sizes[self.dim])
         stored = []
@@ -154,31 +155,20 @@ class Job:
                 make_layout(self.transform, name, self.dim, one, budget)
                 for name, one in zip(variables, stored, strict=True)
             )
-        empty, names, encoding = store.template(dataset, self.transform, layouts, sampling)
+        empty, names, encoding = store.template(
+            dataset, self.transform, layouts, sampling, skipped
+        )
         return Plan(self.transform, layouts, tuple(stored), names), empty, encoding
 
-    def _variables(self, dataset: xr.Dataset) -> tuple[str, ...]:
+    def _choose(
+        self, dataset: xr.Dataset
+    ) -> tuple[dict[Hashable, xr.DataArray], dict[Hashable, str]]:
         if self.dim not in dataset.dims:
             raise KeyError(
                 f"dim={self.dim!r} is not a dimension of {self.source!r}, which has "
                 f"{', '.join(map(repr, map(str, dataset.dims)))}"
             )
-        having = [str(name) for name, v in dataset.data_vars.items() if self.dim in v.dims]
-        if self.variable is not None:
-            if self.variable not in having:
-                raise KeyError(
-                    f"variable={self.variable!r} is not a variable of {self.source!r} with "
-                    f"dimension {self.dim!r}; those are {', '.join(map(repr, having)) or 'none'}"
-                )
-            return (self.variable,)
-        numeric = tuple(name for name in having if dataset[name].dtype.kind in "fiu")
-        if not numeric:
-            found = ", ".join(f"{name} ({dataset[name].dtype})" for name in having) or "none"
-            raise TypeError(
-                f"no variable of {self.source!r} is real and numeric and has dimension "
-                f"{self.dim!r}; with the dimension: {found}"
-            )
-        return numeric
+        return labels.choose(dataset, self.dim, self.variable)
 
     def _stored(self, array: xr.DataArray, name: str) -> StoredArray:
         on_disk = sources.stored_array(self.source, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Hashable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,7 @@ def template(
     transform: Transform,
     layouts: tuple[Layout, ...],
     sampling: Sampling,
+    skipped: Mapping[Hashable, str],
 ) -> tuple[xr.Dataset, tuple[tuple[str, ...], ...], dict[str, dict[str, Any]]]:
     """Describe the output without its numbers.
 
@@ -103,11 +105,6 @@ def template(
                 "fill_value": np.nan,
                 "compressors": (zarr.codecs.ZstdCodec(checksum=True),),
             }
-    skipped = {
-        name: "another variable was asked for" if v.dtype.kind in "fiu" else f"dtype {v.dtype}"
-        for name, v in source.data_vars.items()
-        if dim in v.dims and name not in arrays
-    }
     dataset = assemble_dataset(source, transform, dim, arrays, sampling=sampling, skipped=skipped)
     return dataset.drop_encoding(), tuple(names), encoding
 

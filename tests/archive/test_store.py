@@ -53,7 +53,8 @@ def empty_output(tmp_path, T=None):
         coords={"time": np.arange(1000) * 0.5},
     )
     sampling = labels.sampling(source.time, "time")
-    dataset, names, encoding = store.template(source, transform, (layout,), sampling)
+    _, skipped = labels.choose(source, "time")
+    dataset, names, encoding = store.template(source, transform, (layout,), sampling, skipped)
     target = str(tmp_path / "out.zarr")
     store.create(target, dataset, encoding)
     return target, names

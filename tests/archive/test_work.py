@@ -46,7 +46,7 @@ def make_work(
     layout = Layout("v", "time", n, dims, tuple(shape), rows, owns, length)
     source = xr.Dataset({"v": ((*dims, "time"), samples)})
     sampling = labels.sampling(None, "time")
-    dataset, names, encoding = store.template(source, transform, (layout,), sampling)
+    dataset, names, encoding = store.template(source, transform, (layout,), sampling, {})
     target = str(folder / "out.zarr")
     store.create(target, dataset, encoding)
     Ledger(target).write({})

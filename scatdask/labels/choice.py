@@ -1,0 +1,69 @@
+"""Which variables of a Dataset are transformed."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def choose(
+    ds: xr.Dataset, dim: Hashable, variable: Hashable | None = None
+) -> tuple[dict[Hashable, xr.DataArray], dict[Hashable, str]]:
+    """Split the variables that have `dim` into those to transform and those to skip, with why.
+
+    Complex variables are chosen too: they look like signals, so that to pass over them in silence
+    would surprise. They raise where samples are checked.
+
+    Parameters
+    ----------
+    ds : Dataset
+    dim : hashable
+        Core axis.
+    variable : hashable, optional
+        The one to transform, whatever it holds; by default all numeric ones but bounds.
+
+    Returns
+    -------
+    chosen : dict of DataArray
+    skipped : dict of str
+
+    Raises
+    ------
+    KeyError
+        If no variable with `dim` has the name asked for.
+    ValueError
+        If there is nothing to transform.
+    """
+    having = {name: array for name, array in ds.data_vars.items() if dim in array.dims}
+    if variable is not None:
+        if variable not in having:
+            raise KeyError(
+                f"variable={variable!r} is not a variable with dimension {dim!r}; those are "
+                f"{', '.join(map(repr, having)) or 'none'}"
+            )
+        others = (name for name in having if name != variable)
+        return {variable: having[variable]}, dict.fromkeys(others, "another one was asked for")
+    bounds = {
+        name: owner
+        for owner, array in ds.variables.items()
+        for name in (array.attrs.get("bounds"), array.encoding.get("bounds"))
+    }
+    chosen: dict[Hashable, xr.DataArray] = {}
+    skipped: dict[Hashable, str] = {}
+    for name, array in having.items():
+        if name in bounds:
+            skipped[name] = f"bounds of {bounds[name]}"
+        elif array.dtype.kind not in "fiuc":
+            skipped[name] = f"dtype {array.dtype}"
+        else:
+            chosen[name] = array
+    if not chosen:
+        found = "; ".join(f"{name} ({why})" for name, why in skipped.items())
+        raise ValueError(
+            f"no numeric variable has the dimension {dim!r}, so there is nothing to transform"
+            + (f"; passed over {found}" if found else "")
+        )
+    return chosen, skipped
