@@ -55,7 +55,8 @@ class Job:
     dim : str
         Core dimension.
     variable : str, optional
-        Variable to transform; by default all numeric ones that have the dimension.
+        Variable to transform; by default all numeric ones that have the dimension, and those
+        that lack it are copied along if they have at most 16 MiB.
     memory : int or str, default "2 GiB"
         Resident memory that a worker process of one thread may take.
     missing_chunks : {"error", "fill"}
@@ -138,6 +139,8 @@ class Job:
         dataset = sources.open_source(self.source, decode_times=True)
         chosen, skipped = self._choose(dataset)
         variables = tuple(map(str, chosen))
+        if self.variable is not None:
+            dataset = dataset[list(chosen)]
         sampling = labels.sampling(dataset.coords.get(self.dim), self.dim)
         self.transform.check_length(dataset.sizes[self.dim])
         stored = []

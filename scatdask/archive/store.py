@@ -20,6 +20,10 @@ from scatdask.errors import OutputExistsError
 from scatdask.labels import Sampling, assemble_dataset, output_names
 from scatdask.transforms import Transform
 
+# A variable without the core dimension is copied along if it has at most so many bytes: it goes
+# through the memory of the client.
+_MOST_COPIED = 16 * 2**20
+
 
 def check_locations(source: str, target: str) -> None:
     """Raise ValueError if source and target are the same folder or one holds the other."""
@@ -83,7 +87,7 @@ def template(
     Returns
     -------
     dataset : xarray.Dataset
-        Labelled placeholders, and the variables of the source that lack the core dimension.
+        Labelled placeholders, and small variables of the source that lack the core dimension.
     names : tuple of tuple of str
         For each layout, the arrays that its blocks write to, one for each output.
     encoding : dict
@@ -105,7 +109,19 @@ def template(
                 "fill_value": np.nan,
                 "compressors": (zarr.codecs.ZstdCodec(checksum=True),),
             }
-    dataset = assemble_dataset(source, transform, dim, arrays, sampling=sampling, skipped=skipped)
+    large = [
+        name
+        for name, variable in source.data_vars.items()
+        if dim not in variable.dims and variable.nbytes > _MOST_COPIED
+    ]
+    dataset = assemble_dataset(
+        source.drop_vars(large),
+        transform,
+        dim,
+        arrays,
+        sampling=sampling,
+        skipped={**skipped, **dict.fromkeys(large, "too large to be copied along")},
+    )
     return dataset.drop_encoding(), tuple(names), encoding
 
 

@@ -84,7 +84,8 @@ def test_all_numeric_variables_are_transformed_or_the_one_asked_for(write_archiv
         assert set(out.data_vars) == {"north", "east", "gain"}
     make_job(path, target=path.parent / "one.zarr", variable="east").run()
     with xr.open_zarr(path.parent / "one.zarr") as out:
-        assert set(out.data_vars) == {"east", "gain"}
+        assert set(out.data_vars) == {"east"}
+        assert "north (another one was asked for)" in out.attrs["scattering1d_skipped"]
 
 
 def test_nan_samples_spoil_the_outputs_they_touch_and_no_others(write_archive):

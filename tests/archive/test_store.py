@@ -77,6 +77,14 @@ def test_other_variables_are_kept_or_named_as_skipped(tmp_path):
         assert "quality" in out.attrs["scattering1d_skipped"]
 
 
+def test_large_variables_are_named_instead_of_copied(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "_MOST_COPIED", 15)
+    target, _ = empty_output(tmp_path)
+    with xr.open_zarr(target) as out:
+        assert "gain" not in out
+        assert "gain (too large to be copied along)" in out.attrs["scattering1d_skipped"]
+
+
 def test_block_of_nan_is_written_so_that_a_hole_is_a_hole(tmp_path):
     target, _ = empty_output(tmp_path)
     region = (slice(0, 1), slice(None), slice(0, 32))
