@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -89,6 +91,22 @@ def chunk_shape(array: zarr.Array) -> tuple[int, ...]:
     return tuple(max(size, 1) for size in array.shards or array.chunks)
 
 
+def present_keys(path: str, array: zarr.Array) -> set[str]:
+    """Return the keys of the chunks of an array that are in the store, from one listing."""
+    filesystem, root = fsspec.core.url_to_fs(path)
+    base = f"{root.rstrip('/')}/{array.path}" if array.path else root.rstrip("/")
+    return {key[len(base) + 1 :] for key in filesystem.find(base)}
+
+
+def chunk_keys(array: zarr.Array, region: tuple[slice, ...]) -> Iterator[str]:
+    """Yield the keys of the chunks that a region of an array touches."""
+    touched = []
+    for part, n, size in zip(region, array.shape, chunk_shape(array), strict=True):
+        start, stop, _ = part.indices(n)
+        touched.append(range(start // size, -(-stop // size)))
+    return map(array.metadata.encode_chunk_key, itertools.product(*touched))
+
+
 def check_chunks(path: str, variable: str) -> None:
     """Raise MissingChunksError unless every chunk of a variable is in the store.
 
@@ -96,16 +114,12 @@ def check_chunks(path: str, variable: str) -> None:
     would get coefficients of zeros.
     """
     array = stored_array(path, variable)
-    filesystem, root = fsspec.core.url_to_fs(path)
-    base = f"{root.rstrip('/')}/{array.path}" if array.path else root.rstrip("/")
-    present = {key[len(base) + 1 :] for key in filesystem.find(base)}
-    counts = [-(-n // c) for n, c in zip(array.shape, chunk_shape(array), strict=True)]
-    keys = map(array.metadata.encode_chunk_key, itertools.product(*map(range, counts)))
-    missing = (key for key in keys if key not in present)
+    present = present_keys(path, array)
+    missing = (key for key in chunk_keys(array, (slice(None),) * array.ndim) if key not in present)
     first = list(itertools.islice(missing, 5))
     if first:
         n_missing = len(first) + sum(1 for _ in missing)
-        total = int(np.prod(counts))
+        total = math.prod(-(-n // c) for n, c in zip(array.shape, chunk_shape(array), strict=True))
         raise MissingChunksError(
             f"{n_missing} of {total} chunks of variable {variable!r} are not in {path!r}, among "
             f"them {', '.join(first)}: zarr would read them as the fill value "

@@ -8,6 +8,7 @@ import xarray as xr
 import zarr
 
 from scatdask import Scattering1D
+from scatdask.archive.ledger import Ledger, Receipt
 from tests.archive.conftest import make_job
 
 
@@ -31,6 +32,20 @@ def test_verification_finds_a_lost_chunk(archive):
     found = job.verify()
     assert not found.is_good
     assert "chunks of variable 'velocity' are not in" in found.problems[0]
+
+
+def test_verification_of_an_interrupted_run_misses_chunks_of_finished_blocks_only(archive):
+    job = make_job(archive)
+    job.run()
+    folder = archive.parent / "out.zarr.ledger" / "receipts"
+    for receipt in folder.iterdir():
+        receipt.unlink()
+    Ledger(str(archive.parent / "out.zarr")).mark([Receipt(0, 0, 0.0, 0.0, 0.0, 0, 0)])
+    chunks = archive.parent / "out.zarr" / "velocity" / "c"
+    (chunks / "1" / "0" / "0").unlink()  # of the other block
+    assert job.verify().is_good
+    (chunks / "0" / "0" / "0").unlink()
+    assert "1 chunks of variable 'velocity' are not in" in job.verify().problems[0]
 
 
 def test_verification_of_half_a_job_says_so(archive):
