@@ -158,9 +158,7 @@ class Job:
                 make_layout(self.transform, name, self.dim, one, budget)
                 for name, one in zip(variables, stored, strict=True)
             )
-        empty, names, encoding = store.template(
-            dataset, self.transform, layouts, sampling, skipped
-        )
+        empty, names, encoding = store.template(dataset, self.transform, layouts, sampling, skipped)
         return Plan(self.transform, layouts, tuple(stored), names), empty, encoding
 
     def _choose(

@@ -81,6 +81,7 @@ class Ledger:
 
     def remove(self) -> None:
         """Forget the job."""
+        self._filesystem.invalidate_cache(self._root)
         if self._filesystem.exists(self._root):
             self._filesystem.rm(self._root, recursive=True)
 
@@ -90,6 +91,7 @@ class Ledger:
 
     def is_created(self) -> bool:
         """Say whether the output's arrays and coordinates are in place."""
+        self._filesystem.invalidate_cache(self._path("created"))
         return bool(self._filesystem.exists(self._path("created")))
 
     def mark(self, receipts: Iterable[Receipt]) -> None:

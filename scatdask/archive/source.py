@@ -95,6 +95,7 @@ def present_keys(path: str, array: zarr.Array) -> set[str]:
     """Return the keys of the chunks of an array that are in the store, from one listing."""
     filesystem, root = fsspec.core.url_to_fs(path)
     base = f"{root.rstrip('/')}/{array.path}" if array.path else root.rstrip("/")
+    filesystem.invalidate_cache(base)
     return {key[len(base) + 1 :] for key in filesystem.find(base)}
 
 

@@ -52,14 +52,15 @@ def _parts(location: str) -> tuple[str, ...]:
 def exists(target: str) -> bool:
     """Say whether something is at a location."""
     filesystem, path = fsspec.core.url_to_fs(target)
+    filesystem.invalidate_cache(path)  # others may have written or removed since
     return bool(filesystem.exists(path))
 
 
 def check_replaceable(target: str) -> None:
     """Raise OutputExistsError if a location holds something that is not Zarr."""
-    filesystem, path = fsspec.core.url_to_fs(target)
-    if not filesystem.exists(path):
+    if not exists(target):
         return
+    filesystem, path = fsspec.core.url_to_fs(target)
     held = [key.rsplit("/", 1)[-1] for key in filesystem.ls(path, detail=False)]
     if held and not {"zarr.json", ".zgroup", ".zarray"} & set(held):
         raise OutputExistsError(
@@ -71,7 +72,7 @@ def check_replaceable(target: str) -> None:
 def remove(target: str) -> None:
     """Remove an output."""
     filesystem, path = fsspec.core.url_to_fs(target)
-    if filesystem.exists(path):
+    if exists(target):
         filesystem.rm(path, recursive=True)
 
 
