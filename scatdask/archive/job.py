@@ -6,8 +6,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import Hashable, Iterable, Iterator
-from os import PathLike, fspath
-from pathlib import Path
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,7 +97,7 @@ class Job:
             raise TypeError(f"transform must be a Transform, got {transform!r}")
         if missing_chunks not in ("error", "fill"):
             raise ValueError(f'missing_chunks must be "error" or "fill", got {missing_chunks!r}')
-        self.source, self.target = _absolute(source), _absolute(target)
+        self.source, self.target = store.absolute(source), store.absolute(target)
         self.transform, self.dim, self.variable = transform, dim, variable
         self.memory, self.missing_chunks = parse_bytes(memory), missing_chunks
         self._ledger = Ledger(self.target)
@@ -379,12 +378,6 @@ class Job:
             )
         work = self._work(plan)
         return verify_blocks(work, self._ledger.done(work.n_blocks), blocks, seed)
-
-
-def _absolute(location: str | PathLike[str]) -> str:
-    """Make local paths absolute: workers may run in another folder."""
-    text = fspath(location)
-    return text if "://" in text or "::" in text else str(Path(text).absolute())
 
 
 def _tasks(done: np.ndarray, blocks_per_task: int) -> Iterator[Task]:

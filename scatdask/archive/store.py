@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Hashable, Mapping
 from functools import lru_cache
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,12 @@ from scatdask.transforms import Transform
 # A variable without the core dimension is copied along if it has at most so many bytes: it goes
 # through the memory of the client.
 _MOST_COPIED = 16 * 2**20
+
+
+def absolute(location: str | PathLike[str]) -> str:
+    """Make local paths absolute: workers may run in another folder."""
+    text = fspath(location)
+    return text if "://" in text or "::" in text else str(Path(text).absolute())
 
 
 def check_locations(source: str, target: str) -> None:

@@ -138,7 +138,7 @@ def status(as_json: bool, source: str, target: str, **options: Any) -> None:
     r"""Say how many blocks are done.
 
     Reads the ledger beside the output and nothing else, so neither the source nor the
-    transform's parameters need be there; if parameters are given, they must be the job's.
+    transform's parameters need be there; IN.zarr, and parameters that are given, must be the job's.
 
     \b
     Examples:
@@ -147,12 +147,21 @@ def status(as_json: bool, source: str, target: str, **options: Any) -> None:
     """
     from scatdask.archive import read_status
     from scatdask.archive.ledger import Ledger
+    from scatdask.archive.store import absolute
 
     result = read_status(target)
     record = Ledger(target).read() or {}
-    transform, asked = remembered_transform(record), asked_transform(options)
-    if asked is not None and asked != transform:
-        raise OutputExistsError(f"{target!r} is the output of {transform}, not of {asked}")
+    transform = remembered_transform(record)
+    pairs = {
+        "transform": (transform, asked_transform(options)),
+        "dim": (record["dim"], options["dim"]),
+        "source": (record["source"], absolute(source)),
+    }
+    for name, (theirs, asked) in pairs.items():
+        if asked is not None and asked != theirs:
+            raise OutputExistsError(
+                f"{target!r} is the output of another job ({name}: {theirs} there, {asked} here)"
+            )
     emit(
         f"{result}\n{transform} over {record['dim']!r} of {record['source']}",
         {

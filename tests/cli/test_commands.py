@@ -239,6 +239,26 @@ def test_output_of_another_job(scatdask: Call, source: str, target: str) -> None
     assert document(scatdask("status", source, target, "--json"))["transform"]["J"] == 5
 
 
+def test_status_of_another_job(scatdask: Call, source: str, target: str) -> None:
+    assert scatdask("run", source, target, *TRANSFORM).exit_code == 0
+    for words, said in (
+        ((source, target, "--dim", "tme"), "dim: time there, tme here"),
+        ((source, target, "-J", 5, "-Q", 4), "transform: Scattering1D(J=6"),
+        ((f"{source}2", target), f"{source}2 here"),
+    ):
+        result = scatdask("status", *words)
+        assert result.exit_code == 3, words
+        assert said in result.stderr
+
+
+def test_status_with_relative_paths(
+    scatdask: Call, source: str, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert scatdask("run", source, target, *TRANSFORM).exit_code == 0
+    monkeypatch.chdir(Path(source).parent)
+    assert scatdask("status", "in.zarr/", "out.zarr", "--dim", "time").exit_code == 0
+
+
 def test_output_that_no_job_wrote(scatdask: Call, source: str, target: str) -> None:
     Path(target).mkdir()
     (Path(target) / "diary.txt").write_text("dear diary")
