@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -81,6 +82,35 @@ def scale_into(out: AnyArray, a: AnyArray, factors: AnyArray) -> None:
         np.multiply(a.view(factors.dtype), factors, out=out.view(factors.dtype))
     else:
         out[...] = a * factors
+
+
+class Scratch:
+    """Buffers that the steps of one computation use in turn.
+
+    Fresh memory costs a page fault every 4 KiB, which for arrays beyond the cache is as much as an
+    FFT. Of other libraries than NumPy arrays are made anew: their allocators keep what is freed.
+    """
+
+    def __init__(self, like: AnyArray) -> None:
+        self._like = like
+        self._buffers: dict[str, np.ndarray] = {}
+
+    def empty(self, name: str, shape: tuple[int, ...], dtype: Any) -> AnyArray:
+        """Return an array whose content may be that of the last one of this name."""
+        if not is_numpy(self._like):
+            xp = array_namespace(self._like)
+            return xp.empty(shape, dtype=dtype, device=device_of(self._like))
+        n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+        buffer = self._buffers.get(name)
+        if buffer is None or buffer.nbytes < n_bytes:
+            buffer = self._buffers[name] = np.empty(n_bytes, np.uint8)
+        return buffer[:n_bytes].view(dtype).reshape(shape)
+
+    def modulus(self, name: str, a: AnyArray) -> AnyArray:
+        """Return the absolute value of a complex array, in a buffer."""
+        if not is_numpy(a):
+            return array_namespace(a).abs(a)
+        return np.abs(a, out=self.empty(name, a.shape, a.real.dtype))
 
 
 def complex_dtype(xp: ModuleType, dtype: str) -> Any:

@@ -98,3 +98,20 @@ def test_only_lazy_arrays_are_refused(xp):
     da = pytest.importorskip("dask.array")
     with pytest.raises(TypeError, match="not dask arrays"):
         arrays.check_in_memory(da.zeros(3))
+
+
+def test_scratch_is_used_again_where_it_is_large_enough(rng):
+    scratch = arrays.Scratch(np.zeros(0))
+    first = scratch.empty("a", (4, 8), np.complex64)
+    assert first.shape == (4, 8)
+    assert first.dtype == np.complex64
+    assert np.shares_memory(scratch.empty("a", (2, 3), np.float32), first)
+    assert not np.shares_memory(scratch.empty("b", (2, 3), np.float32), first)
+    assert not np.shares_memory(scratch.empty("a", (4, 9), np.complex64), first)
+
+
+def test_modulus_in_scratch(xp, rng):
+    a = rng.standard_normal((3, 5)) + 1j * rng.standard_normal((3, 5))
+    scratch = arrays.Scratch(xp.asarray(a))
+    found = xp.to_numpy(scratch.modulus("m", xp.asarray(a)))
+    np.testing.assert_allclose(found, np.abs(a))

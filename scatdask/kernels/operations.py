@@ -16,8 +16,8 @@ import numpy as np
 
 from scatdask.arrays import (
     AnyArray,
+    Scratch,
     array_namespace,
-    complex_dtype,
     device_of,
     fft_of,
     from_numpy,
@@ -157,7 +157,9 @@ def band_pass(spectrum: AnyArray, folded: FoldedFilter, out: AnyArray) -> None:
         out[..., run.target] = product
 
 
-def filtered_modulus(spectrum: AnyArray, filters: Sequence[FoldedFilter], dtype: str) -> AnyArray:
+def filtered_modulus(
+    spectrum: AnyArray, filters: Sequence[FoldedFilter], scratch: Scratch, name: str
+) -> AnyArray:
     """Filter signals by wavelets of one subsampling and take the modulus.
 
     Parameters
@@ -166,7 +168,9 @@ def filtered_modulus(spectrum: AnyArray, filters: Sequence[FoldedFilter], dtype:
         Half spectra of real signals.
     filters : sequence of FoldedFilter
         All with the same ``n_out``.
-    dtype : {"float32", "float64"}
+    scratch : Scratch
+    name : str
+        Buffer of the result.
 
     Returns
     -------
@@ -174,17 +178,13 @@ def filtered_modulus(spectrum: AnyArray, filters: Sequence[FoldedFilter], dtype:
         Row ``i * rows + r`` is signal r through filter i; rows past ``len(filters) * rows`` are
         padding, zero.
     """
-    xp = array_namespace(spectrum)
     rows, used = spectrum.shape[0], spectrum.shape[0] * len(filters)
-    product = xp.empty(
-        (padded_batch(used), filters[0].n_out),
-        dtype=complex_dtype(xp, dtype),
-        device=device_of(spectrum),
-    )
+    shape = padded_batch(used), filters[0].n_out
+    product = scratch.empty("product", shape, spectrum.dtype)
     for index, folded in enumerate(filters):
         band_pass(spectrum, folded, product[index * rows : (index + 1) * rows, :])
     product[used:, :] = 0
-    return xp.abs(fft_of(product).ifft(product))
+    return scratch.modulus(name, fft_of(product).ifft(product))
 
 
 def padded_batch(batch: int) -> int:

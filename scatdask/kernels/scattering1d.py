@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-from scatdask.arrays import AnyArray, array_namespace, complex_dtype, device_of, fft_of
+from scatdask.arrays import (
+    AnyArray,
+    Scratch,
+    array_namespace,
+    complex_dtype,
+    device_of,
+    fft_of,
+)
 from scatdask.filters import sample_gaussian, sample_morlet
 from scatdask.kernels.operations import (
     FoldedFilter,
@@ -165,9 +172,10 @@ def scattering1d(
     order0 = order0 + xp.reshape(writer.weight * offset, (-1, 1))
     writer.put((0,), xp.astype(order0, getattr(xp, transform.dtype)))
     del order0
+    scratch = Scratch(spectrum)
     for sampled in cascade.branches:
         for members in _batches(transform, sampled.branch, *x.shape):
-            _walk(transform, sampled, members, spectrum, writer)
+            _walk(sampled, members, spectrum, writer, scratch)
     return writer.arrays
 
 
@@ -180,16 +188,17 @@ def _batches(transform: Scattering1D, branch: Branch, rows: int, n: int) -> Iter
 
 
 def _walk(
-    transform: Scattering1D,
     sampled: SampledBranch,
     members: range,
     spectrum: AnyArray,
     writer: _Writer,
+    scratch: Scratch,
 ) -> None:
     """Follow some wavelets of one octave down to their first- and second-order outputs."""
-    branch, dtype = sampled.branch, transform.dtype
+    branch = sampled.branch
     low = members.start - branch.wavelets.start
-    modulus1 = filtered_modulus(spectrum, sampled.filters[low : low + len(members)], dtype)
+    filters = sampled.filters[low : low + len(members)]
+    modulus1 = filtered_modulus(spectrum, filters, scratch, "modulus1")
     rate1 = 2**branch.log2_rate
     spectrum1 = fft_of(modulus1).rfft(modulus1) if branch.children else None
     paths = [1 + n1 for n1 in members]
@@ -199,11 +208,11 @@ def _walk(
         paths = [
             branch.first_child_path + (low + i) * n_children + child for i in range(len(members))
         ]
-        modulus2 = filtered_modulus(spectrum1, sampled.child_filters[child : child + 1], dtype)
+        filters = sampled.child_filters[child : child + 1]
+        modulus2 = filtered_modulus(spectrum1, filters, scratch, "modulus2")
         writer.put(
             paths, writer.last_step(sampled.child_smooths[child], 2**log2_rate, modulus2, None)
         )
-        del modulus2  # before the next one is made
 
 
 class _Writer:

@@ -398,28 +398,29 @@ class Scattering1D(Transform):
         """
         first, second = self.wavelets
         n_smooth = n // self.stride if self.low_pass and self.stride else 0
-        most = 0
+        product = modulus1 = modulus2 = passing = 0
         for branch in self.branches:
             batch = rows * self.wavelets_at_once(branch, rows, n)
             batch = -(-batch // LANES) * LANES
             length = n >> branch.log2_rate
+            product, modulus1 = max(product, 2 * batch * length), max(modulus1, batch * length)
             for n1 in branch.wavelets:
-                _, mirrored = self._bins(first[n1], n, n)
-                most = max(most, 2 * batch * length + max(batch * length, 4 * rows * mirrored))
-            # The modulus and its spectrum stay while each child is filtered and averaged.
-            parents = 2 * length + n_smooth if branch.children else 0
+                passing = max(passing, 6 * rows * self._bins(first[n1], n, n)[1])
+            # The half spectrum of the modulus stays while each child is filtered and averaged.
+            parent = length if branch.children else 0
             for n2, log2_rate in branch.children:
                 bins, mirrored = self._bins(second[n2], n, length)
                 below = n >> log2_rate
+                modulus2 = max(modulus2, batch * below)
                 adding = 2 * below if bins > below else 0
-                filtering = 2 * below + max(below, adding, 4 * mirrored)
-                most = max(most, batch * (parents + filtering))
-            # Averaging holds the samples twice, and once more in tiles that overlap threefold.
+                passing = max(passing, batch * (parent + adding + 6 * mirrored))
+            # Averaging takes another half spectrum, or a copy of samples that wrap around.
             last = max((n >> rate for _, rate in branch.children), default=length)
-            averaging = 5 * last + 2 * n_smooth if n_smooth else 2 * last
-            most = max(most, batch * (parents + averaging))
+            averaging = 2 * last + 8 * n_smooth if n_smooth else 0
+            passing = max(passing, batch * (parent + averaging))
         scratch = 2 * LANES * n
-        return np.dtype(self.dtype).itemsize * (rows * n + most + scratch)
+        words = rows * n + product + modulus1 + modulus2 + passing + scratch
+        return np.dtype(self.dtype).itemsize * words
 
     def filter_memory(self, n: int) -> int:
         """Return the bytes of the filters sampled for rows of padded length `n`, which are kept."""

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scatdask.arrays import Scratch
 from scatdask.filters import (
     SampledFilter,
     low_pass_sigma,
@@ -54,7 +55,7 @@ def test_modulus_of_wavelets(xp, rng, n, wavelet):
     x = rng.standard_normal((3, n))
     spectrum = xp.asarray(np.fft.rfft(x))
     folded = fold_filter(sampled, n // rate, "float64", like=spectrum)
-    found = xp.to_numpy(filtered_modulus(spectrum, [folded, folded], "float64"))
+    found = xp.to_numpy(filtered_modulus(spectrum, [folded, folded], Scratch(spectrum), "modulus"))
     expected = np.abs(plain_filter(x, sampled, rate))
     np.testing.assert_allclose(found[:6], np.concatenate([expected, expected]), atol=1e-14)
     assert len(found) == 8
@@ -66,7 +67,7 @@ def test_precision_of_the_modulus_follows_the_dtype(rng):
     spectrum = np.fft.rfft(rng.standard_normal((4, 64))).astype(np.complex64)
     folded = fold_filter(sample_morlet(0.1, 0.02, 64), 32, "float32", like=spectrum)
     assert all(run.factors.dtype == np.float32 for run in folded.runs)
-    assert filtered_modulus(spectrum, [folded], "float32").dtype == np.float32
+    assert filtered_modulus(spectrum, [folded], Scratch(spectrum), "modulus").dtype == np.float32
 
 
 @pytest.mark.parametrize("rate", [1, 2, 8])
