@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
@@ -8,7 +9,10 @@ import xarray as xr
 import zarr
 
 from scatdask import Scattering1D
+from scatdask.archive.layout import Layout
 from scatdask.archive.ledger import Ledger, Receipt
+from scatdask.archive.plan import PROCESS_BYTES
+from scatdask.archive.verify import _other_slabs
 from tests.archive.conftest import make_job
 
 
@@ -88,3 +92,56 @@ def test_verification_for_machines(archive):
     figures = json.loads(json.dumps(job.verify(blocks=1).to_dict()))
     assert figures["checked"] == 1
     assert figures["is_good"] is True
+
+
+TIME = np.arange(200_000)
+NOISE = np.random.default_rng(0).standard_normal(TIME.size)
+
+
+@pytest.mark.parametrize("T", [None, 0, "global"])
+@pytest.mark.parametrize(
+    "samples",
+    [np.sin(0.1 * TIME), NOISE + 1e4 * TIME / TIME.size, TIME // 20_000, np.full(TIME.size, 0.1)],
+    ids=["sine", "noise on a ramp", "staircase", "constant"],
+)
+def test_faint_paths_are_held_to_the_size_of_the_signal(write_archive, samples, T):
+    dataset = xr.Dataset({"v": (("channel", "time"), samples[np.newaxis].astype("f4"))})
+    transform = Scattering1D(J=6, Q=8, T=T)
+    job = make_job(write_archive(dataset), transform, memory=PROCESS_BYTES + 10 * 2**20)
+    job.run()
+    found = job.verify()
+    assert found.is_good, str(found)
+    if T is None:
+        array = zarr.open_group(job.target, mode="r+")["v"]
+        loudest = int(np.argmax(array[0, :, 1000]))
+        array[0, loudest, 1000] *= 1.01
+        assert not job.verify(blocks=found.done).is_good
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "reflect"])
+@pytest.mark.parametrize("T", [None, 0, "global"])
+@pytest.mark.parametrize(("n", "at_once"), [(20_000, 20_032), (20_000, 32), (33, 64), (20, 32)])
+def test_block_is_never_compared_with_the_same_slabs(boundary, T, n, at_once):
+    transform = Scattering1D(J=5, T=T, boundary=boundary)
+    whole = -(-n // transform.alignment) * transform.alignment
+    at_once = at_once if T == "global" else whole
+    layout = Layout("v", "time", n, (), (), (), whole, at_once)
+    slabs = _other_slabs(transform, layout, 0)
+    assert (slabs[0].start, slabs[-1].stop) == (0, n)
+    assert all(a.stop == b.start for a, b in itertools.pairwise(slabs))
+    assert all(one.start % transform.alignment == 0 for one in slabs)
+    if n > transform.alignment:
+        assert slabs != layout.slabs(transform, 0)
+
+
+@pytest.mark.parametrize("T", [None, 0, "global"])
+def test_verification_of_a_single_block_cuts_it_in_two(write_archive, T):
+    samples = np.random.default_rng(0).standard_normal((2, 5_000))
+    job = make_job(
+        write_archive(xr.Dataset({"v": (("channel", "time"), samples)})),
+        Scattering1D(J=5, T=T, dtype="float64"),
+    )
+    job.run()
+    found = job.verify()
+    assert (found.blocks, found.is_good) == (1, True)
+    assert found.worst > 0
