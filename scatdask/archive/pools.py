@@ -12,8 +12,9 @@ import itertools
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dask.system import CPU_COUNT
 from threadpoolctl import threadpool_limits
@@ -31,21 +32,40 @@ _GRACE_SECONDS = 60.0
 _POLL_SECONDS = 5.0
 
 Outcomes = Generator[tuple[Task, Outcome], None, None]
-Pool = Callable[[Work, Iterator[Task]], Outcomes]
 
 
-def in_threads(n_threads: int) -> Pool:
-    """Return a pool of threads of this process."""
+class Pool(Protocol):
+    """Where tasks run."""
 
-    def pool(work: Work, tasks: Iterator[Task]) -> Outcomes:
-        executor = concurrent.futures.ThreadPoolExecutor(n_threads, "scatdask")
+    @property
+    def threads(self) -> int:
+        """How many work at the same time, as far as is known."""
+
+    def __call__(self, work: Work, tasks: Iterator[Task]) -> Outcomes:
+        """Run tasks, and yield what became of each as it ends."""
+
+
+@dataclass(frozen=True)
+class ThreadPool:
+    """Threads of this process.
+
+    Attributes
+    ----------
+    threads : int
+    """
+
+    threads: int
+
+    def __call__(self, work: Work, tasks: Iterator[Task]) -> Outcomes:
+        """Run tasks, and yield what became of each as it ends."""
+        executor = concurrent.futures.ThreadPoolExecutor(self.threads, "scatdask")
         pending: dict[concurrent.futures.Future[Outcome], Task] = {}
         # The cores are for the blocks: a matrix product of one takes one thread. Only while the
         # pool is at work, since the process is the user's.
         with threadpool_limits(1):
             try:
                 while True:
-                    room = n_threads * _TASKS_PER_THREAD - len(pending)
+                    room = self.threads * _TASKS_PER_THREAD - len(pending)
                     for task in itertools.islice(tasks, room):
                         pending[executor.submit(run_task, work, task)] = task
                     if not pending:
@@ -58,31 +78,86 @@ def in_threads(n_threads: int) -> Pool:
             finally:
                 executor.shutdown(wait=True, cancel_futures=True)
 
-    return pool
 
+class ClientPool:
+    """The workers that a client is connected to.
 
-def on_client(client: distributed.Client) -> Pool:
-    """Return a pool of the workers that a client is connected to."""
+    Parameters
+    ----------
+    client : distributed.Client
+    """
 
-    def pool(work: Work, tasks: Iterator[Task]) -> Outcomes:
+    def __init__(self, client: distributed.Client) -> None:
+        self._client = client
+        self._threads = 0
+        self._counted: float | None = None
+        self._has_seen_workers = False
+        self._alone_since: float | None = None
+
+    @property
+    def threads(self) -> int:
+        """Threads of all workers, counted every few seconds.
+
+        Raises
+        ------
+        WorkersLostError
+            If the scheduler has gone, or workers have gone and not come back. Those that have
+            never been there may be in the queue of a cluster yet.
+        """
+        if self._client.status != "running":
+            raise WorkersLostError(
+                f"the connection to the scheduler is lost (client is {self._client.status}); what "
+                "is done is recorded: run again to do the rest"
+            )
+        now = time.monotonic()
+        if self._counted is None or now - self._counted >= _POLL_SECONDS:
+            self._threads, self._counted = sum(self._client.nthreads().values()), now
+        if self._threads:
+            self._has_seen_workers, self._alone_since = True, None
+        elif self._has_seen_workers:
+            self._alone_since = now if self._alone_since is None else self._alone_since
+            if now - self._alone_since > _GRACE_SECONDS:
+                raise WorkersLostError(
+                    f"the cluster has had no workers for {_GRACE_SECONDS:.0f} s; what is done is "
+                    "recorded: start workers and run again to do the rest"
+                )
+        return self._threads
+
+    def __call__(self, work: Work, tasks: Iterator[Task]) -> Outcomes:
+        """Run tasks, and yield what became of each as it ends."""
         pending: dict[distributed.Future, Task] = {}
         try:
             while True:
-                room = _window(client) - len(pending)
+                room = max(self.threads, 1) * _TASKS_PER_THREAD - len(pending)
                 for task in itertools.islice(tasks, max(room, 0)):
                     key = (f"scat-block-{work.run}", *task)
-                    future = client.submit(run_task_on_worker, work, task, key=key, pure=False)
+                    future = self._client.submit(
+                        run_task_on_worker, work, task, key=key, pure=False
+                    )
                     pending[future] = task
                 if not pending:
                     return
-                for future in _some_done(client, list(pending)):
+                for future in self._some_done(list(pending)):
                     yield pending.pop(future), _outcome(future)
                     future.release()
         finally:
-            if pending and client.status == "running":
-                client.cancel(list(pending))
+            if pending and self._client.status == "running":
+                self._client.cancel(list(pending))
 
-    return pool
+    def _some_done(self, futures: list[Any]) -> list[Any]:
+        """Wait until a future is done, or until there is nobody left to do it."""
+        import distributed
+
+        while True:
+            try:
+                done, _ = distributed.wait(
+                    futures, timeout=_POLL_SECONDS, return_when="FIRST_COMPLETED"
+                )
+                return list(done)
+            except (TimeoutError, distributed.TimeoutError):
+                _ = self.threads  # raises if there are none, and none will come
+            except concurrent.futures.CancelledError:
+                return [future for future in futures if future.cancelled()]
 
 
 @contextlib.contextmanager
@@ -99,12 +174,12 @@ def choose_pool(client: distributed.Client | None, workers: int | None) -> Itera
     if client is not None:
         if workers is not None:
             raise ValueError("give a client or a number of workers, not both")
-        yield on_client(client)
+        yield ClientPool(client)
     elif workers is not None:
         with local_client(workers) as own:
-            yield on_client(own)
+            yield ClientPool(own)
     else:
-        yield in_threads(int(CPU_COUNT))
+        yield ThreadPool(int(CPU_COUNT))
 
 
 @contextlib.contextmanager
@@ -138,47 +213,6 @@ def _interrupts_ignored() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, previous)
-
-
-def _workers(client: distributed.Client) -> dict[str, Any]:
-    if client.status != "running":
-        raise WorkersLostError(
-            f"the connection to the scheduler is lost (client is {client.status}); what is done "
-            "is recorded: run again to do the rest"
-        )
-    workers: dict[str, Any] = client.scheduler_info(n_workers=-1).get("workers", {})
-    return workers
-
-
-def _window(client: distributed.Client) -> int:
-    threads = sum(worker["nthreads"] for worker in _workers(client).values())
-    return max(threads, 1) * _TASKS_PER_THREAD
-
-
-def _some_done(client: distributed.Client, futures: list[Any]) -> list[Any]:
-    """Wait until a future is done, or until there is nobody left to do it."""
-    import distributed
-
-    alone_since = None
-    while True:
-        try:
-            done, _ = distributed.wait(
-                futures, timeout=_POLL_SECONDS, return_when="FIRST_COMPLETED"
-            )
-            return list(done)
-        except (TimeoutError, distributed.TimeoutError):
-            pass
-        except concurrent.futures.CancelledError:
-            return [future for future in futures if future.cancelled()]
-        if _workers(client):
-            alone_since = None
-        elif alone_since is None:
-            alone_since = time.monotonic()
-        elif time.monotonic() - alone_since > _GRACE_SECONDS:
-            raise WorkersLostError(
-                f"the cluster has had no workers for {_GRACE_SECONDS:.0f} s; what is done is "
-                "recorded: start workers and run again to do the rest"
-            )
 
 
 def _outcome(future: Any) -> Outcome:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ import threadpoolctl
 import xarray as xr
 
 from scatdask import Job, Scattering1D
-from scatdask.archive.pools import choose_pool, in_threads
+from scatdask.archive.pools import ClientPool, ThreadPool, choose_pool
 from scatdask.archive.work import Outcome, Task
 from scatdask.errors import BlocksFailedError, WorkersLostError
 
@@ -219,7 +220,7 @@ def test_window_of_tasks_is_bounded(monkeypatch):
             yield Task(i, i)
 
     monkeypatch.setattr(pools, "run_task", work)
-    assert len(list(in_threads(3)(None, tasks()))) == 200
+    assert len(list(ThreadPool(3)(None, tasks()))) == 200
 
 
 def test_threads_of_the_process_are_as_before_when_a_run_is_over(archive):
@@ -234,3 +235,55 @@ def test_threads_of_the_process_are_as_before_when_a_run_is_over(archive):
 def test_client_and_number_of_workers_exclude_each_other(cluster):
     with pytest.raises(ValueError, match="not both"), choose_pool(cluster, 2):
         pass
+
+
+class FakeClient:
+    """A client that counts how often it is asked for its workers."""
+
+    def __init__(self, *counts: int) -> None:
+        self.counts, self.asked, self.status = counts, 0, "running"
+
+    def nthreads(self) -> dict[str, int]:
+        count = self.counts[min(self.asked, len(self.counts) - 1)]
+        self.asked += 1
+        return {"tcp://worker": count} if count else {}
+
+
+def test_workers_are_counted_every_few_seconds_only():
+    client = FakeClient(3, 4)
+    pool = ClientPool(client)
+    assert [pool.threads for _ in range(100)] == [3] * 100
+    assert client.asked == 1
+    client.status = "closed"  # is noticed at once
+    with pytest.raises(WorkersLostError, match="scheduler is lost"):
+        _ = pool.threads
+
+
+def test_workers_that_have_gone_are_waited_for_as_long_as_the_grace(monkeypatch):
+    monkeypatch.setattr("scatdask.archive.pools._POLL_SECONDS", 0.0)
+    monkeypatch.setattr("scatdask.archive.pools._GRACE_SECONDS", 0.05)
+    never = ClientPool(FakeClient(0))
+    gone = ClientPool(FakeClient(2, 0))
+    back = ClientPool(FakeClient(2, 0, 1, 0))
+    assert (never.threads, gone.threads, back.threads) == (0, 2, 2)
+    assert (gone.threads, back.threads, back.threads) == (0, 0, 1)
+    time.sleep(0.1)
+    assert (never.threads, back.threads) == (0, 0)
+    with pytest.raises(WorkersLostError, match="no workers"):
+        _ = gone.threads
+
+
+def test_workers_that_are_still_in_the_queue_are_waited_for(archive, monkeypatch):
+    monkeypatch.setattr("scatdask.archive.pools._POLL_SECONDS", 0.1)
+    monkeypatch.setattr("scatdask.archive.pools._GRACE_SECONDS", 0.0)
+    with (
+        distributed.LocalCluster(
+            n_workers=0, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        starter = threading.Timer(1.0, cluster.scale, [1])
+        starter.start()
+        job = Job(archive, archive.parent / "out.zarr", Scattering1D(J=4), dim="time")
+        assert job.run(client).computed == job.plan().blocks
+        starter.join()
