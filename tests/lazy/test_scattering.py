@@ -93,9 +93,7 @@ def cases(draw):
     return transform, (*batch, n), chunks, length
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
-@given(cases(), st.sampled_from(["white", "brown"]))
-def test_any_chunking_equals_one_array(case, kind):
+def check_chunking(case, kind):
     transform, shape, chunks, length = case
     x = noise(shape, kind)
     lazy = scattering(da.from_array(x, chunks=chunks), transform, length=length)
@@ -104,6 +102,19 @@ def test_any_chunking_equals_one_array(case, kind):
     for a, b in zip(first, again, strict=True):
         np.testing.assert_array_equal(a, b)  # bit-identical
     assert [a.shape for a in lazy] == [a.shape for a in first]
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(cases(), st.sampled_from(["white", "brown"]))
+def test_any_chunking_equals_one_array(case, kind):
+    check_chunking(case, kind)
+
+
+@pytest.mark.slow
+@settings(max_examples=1000, deadline=None, derandomize=False)
+@given(cases(), st.sampled_from(["white", "brown"]))
+def test_any_chunking_equals_one_array_in_many_new_cases(case, kind):
+    check_chunking(case, kind)
 
 
 @pytest.mark.parametrize("boundary", ["reflect", "periodic", "zero", "nearest"])
