@@ -112,7 +112,8 @@ def check_chunks(path: str, variable: str) -> None:
     """Raise MissingChunksError unless every chunk of a variable is in the store.
 
     Zarr reads a chunk that does not exist as fill values, without a word; whoever lost a chunk
-    would get coefficients of zeros.
+    would get coefficients of zeros. Of a sharded array it is shards that must be there: a chunk
+    that is missing from a shard is not found out, which would mean reading from every shard.
     """
     array = stored_array(path, variable)
     present = present_keys(path, array)
