@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 # A job whose every block fails should say so soon.
 _MOST_FAILURES = 20
+# Seconds that a run waits for another one that is making the output, or died doing so.
+_PATIENCE = 30.0
 
 
 class Job:
@@ -131,9 +133,9 @@ class Job:
         MemoryError
             If not even a single signal's halo fits the memory.
         """
-        return self._plan()[0]
+        return self._plan(self._ledger.read())[0]
 
-    def _plan(self, *, afresh: bool = False) -> tuple[Plan, xr.Dataset, dict[str, Any]]:
+    def _plan(self, record: dict[str, Any] | None) -> tuple[Plan, xr.Dataset, dict[str, Any]]:
         """Return the plan, and the labelled but empty output with its encoding."""
         dataset = sources.open_source(self.source, decode_times=True)
         chosen, skipped = self._choose(dataset)
@@ -148,7 +150,6 @@ class Job:
             if self.missing_chunks == "error":
                 sources.check_chunks(self.source, name)
             stored.append(self._stored(dataset[name], name))
-        record = None if afresh else self._ledger.read()
         if record and not self._differences(record, variables):
             layouts = tuple(Layout.from_dict(fields) for fields in record["layouts"])
         else:
@@ -214,43 +215,58 @@ class Job:
 
     def _prepare(self, overwrite: bool) -> tuple[Work, Plan]:
         """Make the output, or find the one that an earlier run began."""
-        plan, empty, encoding = self._plan(afresh=overwrite)
+        is_there = store.exists(self.target)  # asked first: a run writes its record before
+        record = None if overwrite else self._ledger.read()
+        plan, empty, encoding = self._plan(record)
         if overwrite:  # only now, when nothing is wrong with the job
             if self._ledger.read() is None:
                 store.check_replaceable(self.target)
             self._ledger.remove()
             store.remove(self.target)
-        variables = tuple(layout.variable for layout in plan.layouts)
-        record = self._ledger.read()
-        if record is None and store.exists(self.target):
+        elif record is not None:
+            variables = tuple(layout.variable for layout in plan.layouts)
+            if differing := self._differences(record, variables):
+                raise OutputExistsError(
+                    f"{self.target!r} is the output of another job ({'; '.join(differing)}): name "
+                    "another output, or run with overwrite=True to replace it"
+                )
+            if self._is_made(record["output"]):
+                return self._work(plan, record["output"]), plan
+        elif is_there:
             raise OutputExistsError(
                 f"{self.target!r} exists, and no ledger beside it says that a job wrote it: name "
                 "another output, or run with overwrite=True to replace it"
             )
-        if record is not None and (differing := self._differences(record, variables)):
-            raise OutputExistsError(
-                f"{self.target!r} is the output of another job ({'; '.join(differing)}): name "
-                "another output, or run with overwrite=True to replace it"
-            )
-        if record is not None and self._ledger.is_created() and not store.exists(self.target):
-            self._ledger.remove()
-            record = None
-        if record is None:
-            record = {
-                **self._identity(variables),
-                "layouts": [layout.to_dict() for layout in plan.layouts],
-                "scatdask_version": __version__,
-            }
-            self._ledger.write(record)
-        if not self._ledger.is_created():
-            store.create(self.target, empty, encoding)
-            self._ledger.mark_created()
-        return self._work(plan), plan
+        left = None if record is None else record["output"]
+        output = self._begin(plan, left)
+        if output is None:
+            if not _wait_for(lambda: (self._ledger.read() or {}).get("output", left) != left):
+                raise OutputExistsError(
+                    f"another run is making {self.target!r}, or died doing so: wait for it, or "
+                    "run with overwrite=True"
+                )
+            return self._prepare(overwrite=False)
+        store.create(self.target, empty, encoding)
+        self._ledger.mark_created(output)
+        return self._work(plan, output), plan
 
-    def _work(self, plan: Plan) -> Work:
-        return Work(
-            self.source, self.target, self.transform, plan.layouts, plan.names, uuid.uuid4().hex
-        )
+    def _is_made(self, output: str) -> bool:
+        """Say whether an output is there, after a wait for another run that may be making it."""
+        return _wait_for(lambda: self._ledger.is_created(output)) and store.exists(self.target)
+
+    def _begin(self, plan: Plan, left: str | None) -> str | None:
+        """Begin the ledger of a new output; None if another run was first."""
+        record = {
+            **self._identity(tuple(layout.variable for layout in plan.layouts)),
+            "layouts": [layout.to_dict() for layout in plan.layouts],
+            "output": uuid.uuid4().hex,
+            "scatdask_version": __version__,
+        }
+        return record["output"] if self._ledger.begin(record, after=left) else None
+
+    def _work(self, plan: Plan, output: str) -> Work:
+        run = uuid.uuid4().hex
+        return Work(self.source, self.target, self.transform, plan.layouts, plan.names, run, output)
 
     # Doing it
 
@@ -290,7 +306,7 @@ class Job:
             If the cluster went away.
         """
         work, plan = self._prepare(overwrite)
-        done = self._ledger.done(work.n_blocks)
+        done = self._ledger.done(work.output, work.n_blocks)
         found = int(done.sum())
         start = time.perf_counter()
         totals = np.zeros(5)
@@ -314,7 +330,7 @@ class Job:
                 bar.update(len(outcome.receipts))
                 if len(failures) >= _MOST_FAILURES:
                     break
-        computed = int(self._ledger.done(work.n_blocks).sum()) - found
+        computed = int(self._ledger.done(work.output, work.n_blocks).sum()) - found
         if failures:
             number, reason = failures[0]
             raise BlocksFailedError(
@@ -369,15 +385,25 @@ class Job:
             If the output is not this job's.
         """
         self.status()
-        plan = self.plan()
-        record = self._ledger.read()
+        record = self._ledger.read() or {}
+        plan = self._plan(record)[0]
         variables = tuple(layout.variable for layout in plan.layouts)
-        if record is not None and (differing := self._differences(record, variables)):
+        if differing := self._differences(record, variables):
             raise OutputExistsError(
                 f"{self.target!r} is the output of another job ({'; '.join(differing)})"
             )
-        work = self._work(plan)
-        return verify_blocks(work, self._ledger.done(work.n_blocks), blocks, seed)
+        work = self._work(plan, record["output"])
+        return verify_blocks(work, self._ledger.done(work.output, work.n_blocks), blocks, seed)
+
+
+def _wait_for(condition: Callable[[], bool]) -> bool:
+    """Wait until a condition holds; False if it does not within the patience of a run."""
+    until = time.monotonic() + _PATIENCE
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def _tasks(done: np.ndarray, blocks_per_task: int) -> Iterator[Task]:

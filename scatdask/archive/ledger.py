@@ -1,9 +1,13 @@
 """The ledger: what a job is, and which of its blocks are done.
 
-It is a folder beside the output. ``job.json`` holds fingerprints of transform and source, and the
-layout of the blocks; ``receipts/`` holds one small file for each finished task, written by the
-worker after the chunks of the output. The *name* of a receipt is its content: a run lists the
-folder and knows what is done, without opening a million files, and a receipt cannot be torn.
+It is a folder beside the output. ``job.json`` holds fingerprints of transform and source, the
+layout of the blocks, and the identity of the output; ``receipts/`` holds one small file for each
+finished task, written by the worker after the chunks of the output. The *name* of a receipt is its
+content: a run lists the folder and knows what is done, without opening a million files, and a
+receipt cannot be torn.
+
+An output that is made anew has another identity. Workers of an earlier run, which may still be at
+work somewhere, see it and write no more; receipts of theirs count for nothing.
 """
 
 from __future__ import annotations
@@ -13,12 +17,15 @@ import posixpath
 import re
 from collections.abc import Iterable
 from itertools import groupby
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import fsspec
 import numpy as np
 
-_RECEIPT = re.compile(r"(\d+)-(\d+)\.json$")
+from scatdask.errors import OutputExistsError
+
+_RECEIPT = re.compile(r"(\d+)-(\d+)\.(\w+)\.json$")
 
 
 class Receipt(NamedTuple):
@@ -55,6 +62,7 @@ class Ledger:
     def __init__(self, target: str) -> None:
         self.location = target.rstrip("/") + ".ledger"
         self._filesystem, self._root = fsspec.core.url_to_fs(self.location)
+        self._is_local = isinstance(self._filesystem, fsspec.get_filesystem_class("file"))
 
     def _path(self, *names: str) -> str:
         return posixpath.join(self._root, *names)
@@ -62,22 +70,56 @@ class Ledger:
     def read(self) -> dict[str, Any] | None:
         """Return the record of the job, or None where there is no ledger."""
         try:
-            record = json.loads(self._filesystem.cat_file(self._path("job.json")))
+            record: dict[str, Any] = json.loads(self._filesystem.cat_file(self._path("job.json")))
+            str(record["output"])
         except FileNotFoundError:
             return None
-        except ValueError as error:
+        except (ValueError, TypeError, KeyError) as error:
             raise ValueError(
                 f"{self._path('job.json')} is not a ledger's record ({error}): remove "
                 f"{self.location!r}, or run with overwrite=True"
             ) from error
-        assert isinstance(record, dict)
         return record
 
-    def write(self, record: dict[str, Any]) -> None:
-        """Start a ledger."""
+    def begin(self, record: dict[str, Any], after: str | None = None) -> bool:
+        """Write the record of an output that is to be made.
+
+        Parameters
+        ----------
+        record : dict
+            Its ``"output"`` is the identity of the output.
+        after : str, optional
+            Identity of the output that it replaces, which was left half made or removed.
+
+        Returns
+        -------
+        bool
+            False if another run was first, and has written or is about to write its own.
+        """
         self._filesystem.makedirs(self._path("receipts"), exist_ok=True)
+        if not self._claim("begun" if after is None else f"begun-after-{after}"):
+            return False
         text = json.dumps(record, indent=1, sort_keys=True)
         self._filesystem.pipe_file(self._path("job.json"), text.encode())
+        return True
+
+    def _claim(self, name: str) -> bool:
+        """Create an empty file; False if it exists."""
+        path = self._path(name)
+        try:
+            if self._is_local:  # where fsspec itself would first look and then write
+                Path(path).touch(exist_ok=False)
+            else:
+                self._filesystem.pipe_file(path, b"", mode="create")
+        except FileExistsError:
+            return False
+        return True
+
+    def check(self, output: str) -> None:
+        """Raise OutputExistsError unless the output is still the one of this identity."""
+        record = self.read()
+        if record is None or record["output"] != output:
+            raise OutputExistsError("the output was replaced meanwhile")
 
     def remove(self) -> None:
         """Forget the job."""
@@ -85,24 +127,28 @@ class Ledger:
         if self._filesystem.exists(self._root):
             self._filesystem.rm(self._root, recursive=True)
 
-    def mark_created(self) -> None:
+    def mark_created(self, output: str) -> None:
         """Record that the output's arrays and coordinates are in place."""
-        self._filesystem.pipe_file(self._path("created"), b"")
+        self.check(output)
+        self._filesystem.pipe_file(self._path("created"), output.encode())
 
-    def is_created(self) -> bool:
+    def is_created(self, output: str) -> bool:
         """Say whether the output's arrays and coordinates are in place."""
-        self._filesystem.invalidate_cache(self._path("created"))
-        return bool(self._filesystem.exists(self._path("created")))
+        try:
+            return bool(self._filesystem.cat_file(self._path("created")) == output.encode())
+        except FileNotFoundError:
+            return False
 
-    def mark(self, receipts: Iterable[Receipt]) -> None:
-        """Record finished blocks."""
+    def mark(self, output: str, receipts: Iterable[Receipt]) -> None:
+        """Record finished blocks of an output."""
         for receipt in receipts:
-            name = f"{receipt.first:012d}-{receipt.last:012d}.json"
+            self.check(output)
+            name = f"{receipt.first:012d}-{receipt.last:012d}.{output}.json"
             text = json.dumps(receipt._asdict())
             self._filesystem.pipe_file(self._path("receipts", name), text.encode())
 
-    def done(self, n_blocks: int) -> np.ndarray:
-        """Return a boolean array that says which blocks are done."""
+    def done(self, output: str, n_blocks: int) -> np.ndarray:
+        """Return a boolean array that says which blocks of an output are done."""
         done = np.zeros(n_blocks, dtype=bool)
         self._filesystem.invalidate_cache(self._path("receipts"))
         try:
@@ -110,7 +156,7 @@ class Ledger:
         except FileNotFoundError:
             return done
         for name in names:
-            if match := _RECEIPT.search(name):
+            if (match := _RECEIPT.search(name)) and match[3] == output:
                 done[int(match[1]) : int(match[2]) + 1] = True
         return done
 

@@ -94,4 +94,4 @@ def read_status(target: str) -> Status:
             f"there is no ledger at {ledger.location!r}: no run of this job has begun"
         )
     blocks = sum(Layout.from_dict(fields).n_blocks for fields in record["layouts"])
-    return Status(blocks, int(ledger.done(blocks).sum()))
+    return Status(blocks, int(ledger.done(record["output"], blocks).sum()))

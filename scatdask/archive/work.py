@@ -32,6 +32,8 @@ class Work:
         Output arrays of each variable.
     run : str
         Identity of this run, 32 hexadecimal digits.
+    output : str
+        Identity of the output, 32 hexadecimal digits.
     """
 
     source: str
@@ -40,6 +42,7 @@ class Work:
     layouts: tuple[Layout, ...]
     names: tuple[tuple[str, ...], ...]
     run: str
+    output: str
 
     @property
     def n_blocks(self) -> int:
@@ -84,7 +87,7 @@ def run_task(work: Work, task: Task) -> Outcome:
             except Exception as error:
                 failures.append((block, f"{type(error).__name__}: {error}"))
     finally:
-        Ledger(work.target).mark(merge(receipts))
+        Ledger(work.target).mark(work.output, merge(receipts))
         release_memory()
     return Outcome(receipts, failures)
 
@@ -96,10 +99,17 @@ def run_task_on_worker(work: Work, task: Task) -> Outcome:
 
 
 def run_block(work: Work, block: int) -> Receipt:
-    """Compute and write one block."""
+    """Compute and write one block.
+
+    Raises
+    ------
+    OutputExistsError
+        If the output was replaced since the run began.
+    """
     layout, names, own = work.locate(block)
     arrays, read, compute, n_bytes = compute_block(work.source, work.transform, layout, own)
     start = time.perf_counter()
+    Ledger(work.target).check(work.output)
     written = 0
     for name, array, output in zip(names, arrays, work.transform.outputs, strict=True):
         region = store.region(layout, own, output.stride)

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import concurrent.futures
 import shutil
+import threading
+import time
 import warnings
 
 import numpy as np
@@ -9,6 +12,8 @@ import xarray as xr
 
 import scatdask
 from scatdask import Job, Scattering1D
+from scatdask.archive import store
+from scatdask.archive.work import Task, run_task
 from scatdask.errors import BlocksFailedError, MissingChunksError, OutputExistsError
 from tests.archive.conftest import S, make_job
 
@@ -149,13 +154,70 @@ def test_second_run_finishes_what_is_missing(archive):
         np.testing.assert_array_equal(out.velocity.values, whole)
 
 
-def test_run_that_stopped_before_the_output_was_made_starts_over(archive):
+def test_run_that_stopped_before_the_output_was_made_starts_over(archive, monkeypatch):
+    monkeypatch.setattr("scatdask.archive.job._PATIENCE", 0.0)
     job = make_job(archive)
     job.run()
     (archive.parent / "out.zarr.ledger" / "created").unlink()
     for receipt in (archive.parent / "out.zarr.ledger" / "receipts").iterdir():
         receipt.unlink()
     assert job.run().computed == job.plan().blocks
+
+
+def test_two_runs_that_start_at_once_share_one_output(archive, monkeypatch):
+    started, real = threading.Event(), store.create
+
+    def slow(*arguments):
+        started.set()
+        time.sleep(0.5)
+        real(*arguments)
+
+    monkeypatch.setattr(store, "create", slow)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        first = pool.submit(make_job(archive)._prepare, False)
+        started.wait()
+        # Other memory, other blocks: those of the run that was first hold.
+        second, _ = make_job(archive, memory="240 MiB")._prepare(False)
+    work, _ = first.result()
+    assert (second.output, second.layouts) == (work.output, work.layouts)
+
+
+def test_run_that_was_taken_for_dead_says_so(archive, monkeypatch):
+    monkeypatch.setattr("scatdask.archive.job._PATIENCE", 0.0)
+    real = store.create
+
+    def outrun(*arguments):
+        monkeypatch.setattr(store, "create", real)
+        make_job(archive).run()
+
+    monkeypatch.setattr(store, "create", outrun)
+    with pytest.raises(OutputExistsError, match="replaced meanwhile"):
+        make_job(archive).run()
+    assert make_job(archive).run().computed == 0
+
+
+def test_run_that_died_before_its_record_was_written_is_named(archive, monkeypatch):
+    monkeypatch.setattr("scatdask.archive.job._PATIENCE", 0.0)
+    ledger = archive.parent / "out.zarr.ledger"
+    ledger.mkdir()
+    (ledger / "begun").touch()
+    with pytest.raises(OutputExistsError, match=r"another run is making .*overwrite=True"):
+        make_job(archive).run()
+    make_job(archive).run(overwrite=True)
+
+
+def test_run_goes_no_further_when_another_replaces_its_output(archive):
+    abandoned, _ = make_job(archive)._prepare(False)
+    make_job(archive).run(overwrite=True)
+    files = snapshot(archive.parent)
+    assert len(run_task(abandoned, Task(0, 0)).failures) == 1
+    assert snapshot(archive.parent) == files
+
+
+def test_output_that_was_removed_is_made_anew(archive):
+    report = make_job(archive).run()
+    shutil.rmtree(archive.parent / "out.zarr")
+    assert make_job(archive).run().computed == report.blocks
 
 
 def test_blocks_stay_as_they_were_begun_whatever_memory_later_runs_have(archive):

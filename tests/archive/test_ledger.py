@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from scatdask.archive.ledger import Ledger, Receipt, merge
+from scatdask.errors import OutputExistsError
 
 
 def receipt(block: int, seconds: float = 1.0) -> Receipt:
@@ -13,51 +14,75 @@ def receipt(block: int, seconds: float = 1.0) -> Receipt:
 def test_nothing_there_means_nothing_done(tmp_path):
     ledger = Ledger(str(tmp_path / "out.zarr"))
     assert ledger.read() is None
-    assert not ledger.is_created()
-    assert not ledger.done(5).any()
+    assert not ledger.is_created("a")
+    assert not ledger.done("a", 5).any()
 
 
 def test_record_and_receipts_are_read_back_by_another_ledger(tmp_path):
     target = str(tmp_path / "out.zarr")
     ledger = Ledger(target)
-    ledger.write({"dim": "time"})
-    ledger.mark_created()
-    ledger.mark([Receipt(2, 4, 1.0, 1.0, 1.0, 1, 1), receipt(7)])
+    ledger.begin({"dim": "time", "output": "a"})
+    ledger.mark_created("a")
+    ledger.mark("a", [Receipt(2, 4, 1.0, 1.0, 1.0, 1, 1), receipt(7)])
     other = Ledger(target)
-    assert other.read() == {"dim": "time"}
-    assert other.is_created()
-    np.testing.assert_array_equal(np.flatnonzero(other.done(9)), [2, 3, 4, 7])
+    assert other.read() == {"dim": "time", "output": "a"}
+    assert other.is_created("a")
+    np.testing.assert_array_equal(np.flatnonzero(other.done("a", 9)), [2, 3, 4, 7])
 
 
 def test_ledger_lies_beside_the_output(tmp_path):
-    Ledger(str(tmp_path / "out.zarr/")).write({})
+    Ledger(str(tmp_path / "out.zarr/")).begin({"output": "a"})
     assert (tmp_path / "out.zarr.ledger" / "job.json").exists()
     assert not (tmp_path / "out.zarr").exists()
 
 
 def test_marking_twice_is_harmless(tmp_path):
     ledger = Ledger(str(tmp_path / "out.zarr"))
-    ledger.write({})
-    ledger.mark([receipt(3)])
-    ledger.mark([receipt(3, seconds=2.0)])
-    assert ledger.done(5).sum() == 1
+    ledger.begin({"output": "a"})
+    ledger.mark("a", [receipt(3)])
+    ledger.mark("a", [receipt(3, seconds=2.0)])
+    assert ledger.done("a", 5).sum() == 1
 
 
 def test_strangers_among_the_receipts_are_ignored(tmp_path):
     ledger = Ledger(str(tmp_path / "out.zarr"))
-    ledger.write({})
+    ledger.begin({"output": "a"})
     (tmp_path / "out.zarr.ledger" / "receipts" / ".nfs0001").touch()
     (tmp_path / "out.zarr.ledger" / "receipts" / "note.txt").touch()
-    assert not ledger.done(5).any()
+    assert not ledger.done("a", 5).any()
 
 
 def test_torn_record_names_the_file_and_the_way_out(tmp_path):
     ledger = Ledger(str(tmp_path / "out.zarr"))
-    ledger.write({"dim": "time"})
+    ledger.begin({"dim": "time", "output": "a"})
     path = tmp_path / "out.zarr.ledger" / "job.json"
     path.write_text(path.read_text()[:5])
     with pytest.raises(ValueError, match=r"job\.json.*overwrite=True"):
         ledger.read()
+
+
+@pytest.mark.parametrize("place", ["{}", "memory:/{}"])
+def test_only_one_run_begins_an_output(tmp_path, place):
+    target = place.format(tmp_path / "out.zarr")
+    assert Ledger(target).begin({"output": "a"})
+    assert not Ledger(target).begin({"output": "b"})
+    assert Ledger(target).begin({"output": "c"}, after="a")
+    assert not Ledger(target).begin({"output": "d"}, after="a")
+    assert Ledger(target).read() == {"output": "c"}
+
+
+def test_nothing_is_recorded_of_an_output_that_was_replaced(tmp_path):
+    ledger = Ledger(str(tmp_path / "out.zarr"))
+    ledger.begin({"output": "a"})
+    ledger.mark_created("a")
+    ledger.mark("a", [receipt(1)])
+    ledger.begin({"output": "b"}, after="a")
+    assert not ledger.is_created("b")
+    assert not ledger.done("b", 5).any()
+    with pytest.raises(OutputExistsError, match="replaced meanwhile"):
+        ledger.mark("a", [receipt(2)])
+    with pytest.raises(OutputExistsError, match="replaced meanwhile"):
+        ledger.mark_created("a")
 
 
 def test_merge_joins_neighbours_and_adds_up():

@@ -49,8 +49,8 @@ def make_work(
     dataset, names, encoding = store.template(source, transform, (layout,), sampling, {})
     target = str(folder / "out.zarr")
     store.create(target, dataset, encoding)
-    Ledger(target).write({})
-    return Work(str(folder / "in.zarr"), target, transform, (layout,), names, "0" * 32)
+    Ledger(target).begin({"output": "1" * 32})
+    return Work(str(folder / "in.zarr"), target, transform, (layout,), names, "0" * 32, "1" * 32)
 
 
 def read_output(work: Work) -> list[np.ndarray]:
@@ -108,7 +108,7 @@ def test_any_chunking_and_any_block_give_the_same_numbers(data):
         work = make_work(Path(folder), transform, samples, length, rows)
         outcome = run_task(work, Task(0, work.n_blocks - 1))
         assert not outcome.failures
-        assert Ledger(work.target).done(work.n_blocks).all()
+        assert Ledger(work.target).done(work.output, work.n_blocks).all()
         for got, expected, output in zip(
             read_output(work), expected_output(transform, samples), transform.outputs, strict=True
         ):
@@ -153,7 +153,7 @@ def test_block_that_fails_does_not_take_others_along(work):
         and any(a < 2100 and b > 1400 for a, b in layout.slabs(work.transform, block)[0].pieces)
     }
     assert failed == touching != set(range(work.n_blocks))
-    done = Ledger(work.target).done(work.n_blocks)
+    done = Ledger(work.target).done(work.output, work.n_blocks)
     assert set(np.flatnonzero(done)) == set(range(work.n_blocks)) - failed
 
 
@@ -170,7 +170,17 @@ def test_what_is_finished_is_recorded_even_if_the_task_is_interrupted(work, monk
     monkeypatch.setattr(module, "run_block", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run_task(work, Task(0, 9))
-    assert Ledger(work.target).done(work.n_blocks).sum() == 3
+    assert Ledger(work.target).done(work.output, work.n_blocks).sum() == 3
+
+
+def test_tasks_of_a_run_whose_output_was_replaced_write_nothing(work):
+    Ledger(work.target).begin({"output": "2" * 32}, after=work.output)
+    outcome = run_task(work, Task(0, 1))
+    assert [reason for _, reason in outcome.failures] == [
+        "OutputExistsError: the output was replaced meanwhile"
+    ] * 2
+    assert np.isnan(read_output(work)[0]).all()
+    assert not Ledger(work.target).done("2" * 32, work.n_blocks).any()
 
 
 def test_a_task_carries_only_numbers_and_names(work):
