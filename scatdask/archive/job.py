@@ -20,7 +20,7 @@ from scatdask.archive import source as sources
 from scatdask.archive import store
 from scatdask.archive.layout import Layout, StoredArray, make_layout
 from scatdask.archive.ledger import Ledger
-from scatdask.archive.plan import PROCESS_BYTES, Plan
+from scatdask.archive.plan import Plan, block_budget
 from scatdask.archive.pools import choose_pool
 from scatdask.archive.reports import Report, Status, read_status
 from scatdask.archive.verify import Verification, verify_blocks
@@ -43,7 +43,8 @@ class Job:
 
     Every block is read with its halo, transformed, and written as whole chunks that it alone
     owns; what is done is recorded in a ledger beside the output, so that a run that was
-    interrupted, however hard, goes on where it was.
+    interrupted, however hard, goes on where it was. With ``T="global"`` a block is whole signals:
+    a single long one runs on one core, and starts over if it is killed.
 
     Parameters
     ----------
@@ -62,6 +63,7 @@ class Job:
         Resident memory that a worker process of one thread may take.
     missing_chunks : {"error", "fill"}
         Whether a source with chunks that do not exist is an error, or those hold the fill value.
+        Of a sharded source shards are looked for, not the chunks in them.
 
     Raises
     ------
@@ -153,7 +155,7 @@ class Job:
         if record and not self._differences(record, variables):
             layouts = tuple(Layout.from_dict(fields) for fields in record["layouts"])
         else:
-            budget = self.memory - PROCESS_BYTES
+            budget = block_budget(self.memory)
             layouts = tuple(
                 make_layout(self.transform, name, self.dim, one, budget)
                 for name, one in zip(variables, stored, strict=True)

@@ -15,9 +15,17 @@ from scatdask.archive.layout import Layout, StoredArray, layout_memory
 from scatdask.transforms import Scattering1D, Transform
 
 # Resident memory of a worker that has imported everything and done nothing yet.
-PROCESS_BYTES = 200 * 2**20
+PROCESS_BYTES = 150 * 2**20
+# Resident bytes for each live byte of a block: the allocator keeps some of the arrays that were
+# freed. Measured by tests/benchmarks/memory.py.
+HEAP_FACTOR = 1.35
 # Small blocks are put together until a task is about this long.
 _TASK_SECONDS = 1.0
+
+
+def block_budget(memory: int) -> int:
+    """Return the live bytes that a block may take in a process of one thread."""
+    return int((memory - PROCESS_BYTES) / HEAP_FACTOR)
 
 
 @dataclass(frozen=True)
@@ -82,9 +90,10 @@ class Plan:
 
     @property
     def block_memory(self) -> int:
-        """Peak bytes of one block."""
+        """Peak resident bytes of one block."""
         pairs = zip(self.layouts, self.stored, strict=True)
-        return max(layout_memory(self.transform, layout, stored) for layout, stored in pairs)
+        live = max(layout_memory(self.transform, layout, stored) for layout, stored in pairs)
+        return math.ceil(HEAP_FACTOR * live)
 
     @property
     def peak_memory(self) -> int:

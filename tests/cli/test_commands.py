@@ -285,7 +285,7 @@ def test_damaged_output(scatdask: Call, source: str, target: str) -> None:
 def test_block_that_fails_then_a_run_that_goes_on(
     scatdask: Call, source: str, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = ("--memory", "203 MiB")
+    small = ("--memory", "154 MiB")
     compute = archive_work.compute_block
     n_blocks = document(scatdask("plan", source, target, *TRANSFORM, *small, "--json"))["blocks"]
     assert n_blocks > 1

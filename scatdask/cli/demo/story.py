@@ -59,8 +59,8 @@ class Demo:
     say: Callable[[str], None]
     day: Day = field(default_factory=Day)
     workers: int = 2
-    memory: str = "300 MB"
-    other_memory: str = "250 MB"
+    memory: str = "280 MB"
+    other_memory: str = "210 MB"
     progress: bool | None = None
     figures: dict[str, Any] = field(default_factory=dict, init=False)
     problems: list[str] = field(default_factory=list, init=False)
