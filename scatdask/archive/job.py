@@ -288,7 +288,7 @@ class Job:
             Cluster to run on.
         workers : int, optional
             Without a client: start a `LocalCluster` of so many processes. By default the blocks
-            run in threads of this process, one for each core.
+            run in threads of this process, one for each core as far as memory allows.
         overwrite : bool, default False
             Replace an output that exists, whoever wrote it; what is not Zarr is left alone.
         progress : bool, optional
@@ -320,7 +320,7 @@ class Job:
             )
             outcomes: Iterable[tuple[Task, Outcome]] = ()
             if found < work.n_blocks:  # no cluster is started for nothing
-                pool = stack.enter_context(choose_pool(client, workers))
+                pool = stack.enter_context(choose_pool(client, workers, plan.block_memory))
                 tasks = _tasks(done, plan.blocks_per_task)
                 outcomes = stack.enter_context(contextlib.closing(pool(work, tasks)))
             for _, outcome in outcomes:

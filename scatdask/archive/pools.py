@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from dask.system import CPU_COUNT
 from threadpoolctl import threadpool_limits
 
+from scatdask.archive.plan import PROCESS_BYTES
 from scatdask.archive.work import Outcome, Task, Work, run_task, run_task_on_worker
 from scatdask.errors import WorkersLostError
 
@@ -161,7 +162,9 @@ class ClientPool:
 
 
 @contextlib.contextmanager
-def choose_pool(client: distributed.Client | None, workers: int | None) -> Iterator[Pool]:
+def choose_pool(
+    client: distributed.Client | None, workers: int | None, block_memory: int
+) -> Iterator[Pool]:
     """Yield the pool that a run was asked to use, and stop what was started for it.
 
     Parameters
@@ -170,6 +173,8 @@ def choose_pool(client: distributed.Client | None, workers: int | None) -> Itera
         A cluster that is there already.
     workers : int or None
         Processes of a cluster of its own; without either, threads of this process.
+    block_memory : int
+        Resident bytes of one block, of which each of these threads has one.
     """
     if client is not None:
         if workers is not None:
@@ -179,7 +184,14 @@ def choose_pool(client: distributed.Client | None, workers: int | None) -> Itera
         with local_client(workers) as own:
             yield ClientPool(own)
     else:
-        yield ThreadPool(int(CPU_COUNT))
+        yield ThreadPool(_threads_that_fit(block_memory))
+
+
+def _threads_that_fit(block_memory: int) -> int:
+    """Return the number of cores, or of blocks that this machine's memory holds at a time."""
+    from distributed.system import MEMORY_LIMIT
+
+    return max(1, min(int(CPU_COUNT), (MEMORY_LIMIT - PROCESS_BYTES) // max(block_memory, 1)))
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ import threadpoolctl
 import xarray as xr
 
 from scatdask import Job, Scattering1D
+from scatdask.archive.plan import PROCESS_BYTES
 from scatdask.archive.pools import ClientPool, ThreadPool, choose_pool
 from scatdask.archive.work import Outcome, Task
 from scatdask.errors import BlocksFailedError, WorkersLostError
@@ -139,9 +140,9 @@ def test_killed_worker_loses_nothing(long_archive, expected, cluster, monkeypatc
 
     real, killed = module.choose_pool, []
 
-    def killing(client, workers):
+    def killing(client, workers, block_memory):
         """Kill a worker when the first task has come back."""
-        pool = real(client, workers)
+        pool = real(client, workers, block_memory)
 
         class Killing:
             def __enter__(self):
@@ -190,7 +191,7 @@ def test_lost_scheduler_is_said_and_survived(long_archive):
     client = distributed.Client(cluster)
     try:
         with (
-            choose_pool(client, None) as pool,
+            choose_pool(client, None, 0) as pool,
             pytest.raises(WorkersLostError, match="run again"),
         ):
             prepared, _ = make_job(long_archive)._prepare(False)
@@ -233,7 +234,7 @@ def test_threads_of_the_process_are_as_before_when_a_run_is_over(archive):
 
 
 def test_client_and_number_of_workers_exclude_each_other(cluster):
-    with pytest.raises(ValueError, match="not both"), choose_pool(cluster, 2):
+    with pytest.raises(ValueError, match="not both"), choose_pool(cluster, 2, 0):
         pass
 
 
@@ -287,3 +288,13 @@ def test_workers_that_are_still_in_the_queue_are_waited_for(archive, monkeypatch
         job = Job(archive, archive.parent / "out.zarr", Scattering1D(J=4), dim="time")
         assert job.run(client).computed == job.plan().blocks
         starter.join()
+
+
+@pytest.mark.parametrize(("blocks_that_fit", "threads"), [(0.5, 1), (3.5, 3), (100, 8)])
+def test_threads_are_as_many_as_memory_holds_blocks(monkeypatch, blocks_that_fit, threads):
+    block_memory = 10**9
+    memory = PROCESS_BYTES + int(blocks_that_fit * block_memory)
+    monkeypatch.setattr("distributed.system.MEMORY_LIMIT", memory)
+    monkeypatch.setattr("scatdask.archive.pools.CPU_COUNT", 8)
+    with choose_pool(None, None, block_memory) as pool:
+        assert pool.threads == threads
