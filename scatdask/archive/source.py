@@ -1,4 +1,4 @@
-"""The archive that a job reads: opened once a process, read slab by slab, decoded by xarray."""
+"""The archive that a job reads: opened once a run, read slab by slab, decoded by xarray."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def open_source(path: str, *, decode_times: bool) -> xr.Dataset:
 
 
 @lru_cache(maxsize=16)
-def _opened(path: str) -> xr.Dataset:
+def _opened(path: str, run: str) -> xr.Dataset:
+    """Open a source; `run` keeps one that was written anew from being taken for the old."""
     return open_source(path, decode_times=False)
 
 
@@ -50,6 +51,7 @@ def read_slab(
     dim: str,
     pieces: tuple[tuple[int, int], ...],
     batch: dict[str, slice],
+    run: str | None = None,
 ) -> list[np.ndarray]:
     """Read ranges of some signals.
 
@@ -65,13 +67,16 @@ def read_slab(
         Ranges along the core dimension.
     batch : dict of str to slice
         Ranges along the other dimensions, in the order of the variable.
+    run : str, optional
+        Identity of the run, which opens the source once; by default it is opened afresh.
 
     Returns
     -------
     list of array, each of shape (rows, samples)
         Packed integers are decoded, and their fill value is NaN.
     """
-    array = _opened(path)[variable]
+    dataset = open_source(path, decode_times=False) if run is None else _opened(path, run)
+    array = dataset[variable]
     parts = []
     for start, stop in pieces:
         part = array.isel({**batch, dim: slice(start, stop)}).transpose(*batch, dim).values
@@ -134,7 +139,7 @@ def fingerprint(path: str, variables: tuple[str, ...], dim: str) -> str:
     """Return a SHA-256 of what the source is: types, shapes, chunks, codecs and attributes."""
     record: dict[str, Any] = {}
     names = [*variables]
-    dataset = _opened(path)
+    dataset = open_source(path, decode_times=False)
     if dim in dataset.coords:
         names.append(dim)
     for name in names:

@@ -107,7 +107,9 @@ def run_block(work: Work, block: int) -> Receipt:
         If the output was replaced since the run began.
     """
     layout, names, own = work.locate(block)
-    arrays, read, compute, n_bytes = compute_block(work.source, work.transform, layout, own)
+    arrays, read, compute, n_bytes = compute_block(
+        work.source, work.transform, layout, own, work.run
+    )
     start = time.perf_counter()
     Ledger(work.target).check(work.output)
     written = 0
@@ -119,9 +121,9 @@ def run_block(work: Work, block: int) -> Receipt:
 
 
 def compute_block(
-    source: str, transform: Transform, layout: Layout, block: int
+    source: str, transform: Transform, layout: Layout, block: int, run: str | None = None
 ) -> tuple[list[np.ndarray], float, float, int]:
-    """Read and transform one block.
+    """Read and transform one block, in a run or by itself.
 
     Returns
     -------
@@ -138,7 +140,7 @@ def compute_block(
     total: list[np.ndarray] | None = None
     for slab in layout.slabs(transform, block):
         t0 = time.perf_counter()
-        pieces = read_slab(source, layout.variable, layout.dim, slab.pieces, batch)
+        pieces = read_slab(source, layout.variable, layout.dim, slab.pieces, batch, run)
         t1 = time.perf_counter()
         arrays = transform_block(transform, slab, layout.n, pieces)
         read, compute = read + t1 - t0, compute + time.perf_counter() - t1

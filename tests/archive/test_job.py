@@ -27,6 +27,11 @@ def snapshot(folder) -> dict[str, tuple[int, float]]:
     }
 
 
+def less_memory(source) -> int:
+    """Return memory with which blocks are smaller than by default."""
+    return make_job(source).plan().peak_memory - 2**20
+
+
 # What a job does
 
 
@@ -174,10 +179,10 @@ def test_two_runs_that_start_at_once_share_one_output(archive, monkeypatch):
 
     monkeypatch.setattr(store, "create", slow)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        first = pool.submit(make_job(archive)._prepare, False)
+        first = pool.submit(make_job(archive, memory=less_memory(archive))._prepare, False)
         started.wait()
         # Other memory, other blocks: those of the run that was first hold.
-        second, _ = make_job(archive, memory="240 MiB")._prepare(False)
+        second, _ = make_job(archive)._prepare(False)
     work, _ = first.result()
     assert (second.output, second.layouts) == (work.output, work.layouts)
 
@@ -212,6 +217,18 @@ def test_run_goes_no_further_when_another_replaces_its_output(archive):
     files = snapshot(archive.parent)
     assert len(run_task(abandoned, Task(0, 0)).failures) == 1
     assert snapshot(archive.parent) == files
+
+
+def test_source_that_was_written_anew_is_read_with_its_new_metadata(write_archive):
+    values = np.arange(3000.0)[None] % 100
+    for scale in (1.0, 0.5):
+        dataset = xr.Dataset({"v": (("channel", "time"), values)})
+        dataset.v.encoding = {"dtype": "i2", "scale_factor": scale, "_FillValue": -1}
+        job = make_job(write_archive(dataset), Scattering1D(J=4))
+        job.run(overwrite=True)
+        with xr.open_zarr(job.target) as out:
+            np.testing.assert_allclose(out.v[0, 0, 20:-20].mean(), values.mean(), rtol=0.05)
+        assert job.verify().is_good
 
 
 def test_output_that_was_removed_is_made_anew(archive):
