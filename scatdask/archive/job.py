@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from dask.system import CPU_COUNT
 from dask.utils import format_bytes, parse_bytes
 from tqdm import tqdm
 
@@ -321,7 +322,7 @@ class Job:
             outcomes: Iterable[tuple[Task, Outcome]] = ()
             if found < work.n_blocks:  # no cluster is started for nothing
                 pool = stack.enter_context(choose_pool(client, workers, plan.block_memory))
-                tasks = _tasks(done, plan.blocks_per_task)
+                tasks = _tasks(done, plan.blocks_per_task(pool.threads or int(CPU_COUNT)))
                 outcomes = stack.enter_context(contextlib.closing(pool(work, tasks)))
             for _, outcome in outcomes:
                 failures += outcome.failures

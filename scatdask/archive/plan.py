@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from dask.system import CPU_COUNT
 from dask.utils import format_bytes
 
 from scatdask.archive.layout import Layout, StoredArray, layout_memory
@@ -21,6 +22,8 @@ PROCESS_BYTES = 150 * 2**20
 HEAP_FACTOR = 1.35
 # Small blocks are put together until a task is about this long.
 _TASK_SECONDS = 1.0
+# So many for each thread at least, so that no thread waits long for the last ones.
+_TASKS_PER_THREAD = 4
 
 
 def block_budget(memory: int) -> int:
@@ -43,8 +46,6 @@ class Plan:
         Output arrays of each variable.
     blocks : int
         Number of blocks.
-    blocks_per_task : int
-        Consecutive blocks that one task computes.
     """
 
     transform: Transform
@@ -113,12 +114,12 @@ class Plan:
         """Estimated seconds of one core like the one that made the plan, reading aside."""
         return self.flops / measured_speed()
 
-    @property
-    def blocks_per_task(self) -> int:
-        """Consecutive blocks that one task computes."""
+    def blocks_per_task(self, threads: int = int(CPU_COUNT)) -> int:
+        """Return how many consecutive blocks one task computes, if so many threads share them."""
         if not self.blocks:
             return 1
-        return max(1, min(round(_TASK_SECONDS * self.blocks / self.core_seconds), self.blocks))
+        long_enough = round(_TASK_SECONDS * self.blocks / self.core_seconds)
+        return max(1, min(long_enough, self.blocks // (_TASKS_PER_THREAD * max(threads, 1))))
 
     def output_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of each output array."""
@@ -158,7 +159,7 @@ class Plan:
             "transform": {"name": self.transform.name, **self.transform.parameters()},
             "variables": [layout.variable for layout in self.layouts],
             "blocks": self.blocks,
-            "blocks_per_task": self.blocks_per_task,
+            "blocks_per_task": self.blocks_per_task(),
             "block_samples": [layout.length for layout in self.layouts],
             "block_signals": [layout.rows for layout in self.layouts],
             "halo": self.transform.halo,
@@ -190,6 +191,7 @@ class Plan:
                     f"  output      {name} {self.output_shapes()[name]} in chunks of "
                     f"{self.output_chunks()[name]}"
                 )
+        per_task = self.blocks_per_task()
         again = self.chunk_bytes_read / max(self.bytes_read, 1)
         note = f", whole chunks: {format_bytes(self.chunk_bytes_read)}" if again > 1.5 else ""
         lines += [
@@ -199,7 +201,7 @@ class Plan:
             f"peak memory   {format_bytes(self.peak_memory)} for each worker process of one "
             f"thread, {format_bytes(self.block_memory)} more for each further thread",
             f"work          {_duration(self.core_seconds)} of one core, "
-            f"{-(-self.blocks // self.blocks_per_task)} tasks of {self.blocks_per_task} blocks",
+            f"{-(-self.blocks // per_task)} tasks of {per_task} blocks",
         ]
         return "\n".join(lines)
 

@@ -74,8 +74,14 @@ def test_sizes_beyond_32_bits_are_counted_in_full():
 
 def test_small_blocks_are_grouped_into_longer_tasks():
     transform = Scattering1D(J=4)
-    assert make_plan(transform, 10**6, 256).blocks_per_task > 10
-    assert make_plan(Scattering1D(J=10, Q=8), 10**9, 2**24).blocks_per_task == 1
+    assert make_plan(transform, 10**6, 256).blocks_per_task(threads=4) > 10
+    assert make_plan(Scattering1D(J=10, Q=8), 10**9, 2**24).blocks_per_task(threads=4) == 1
+
+
+def test_few_blocks_are_shared_by_all_threads():
+    plan = make_plan(Scattering1D(J=4), 10_000, 1024)
+    assert [plan.blocks, plan.blocks_per_task(1), plan.blocks_per_task(4)] == [20, 5, 1]
+    assert plan.blocks_per_task(100) == 1
 
 
 def test_plan_for_people_and_for_machines():

@@ -146,17 +146,17 @@ def test_killed_worker_loses_nothing(long_archive, expected, cluster, monkeypatc
 
         class Killing:
             def __enter__(self):
-                inner = pool.__enter__()
+                self.inner = pool.__enter__()
+                self.threads = self.inner.threads
+                return self
 
-                def run(work, tasks):
-                    for result in inner(work, tasks):
-                        if not killed:
-                            pids = client.run(os.getpid)
-                            killed.append(next(iter(pids.values())))
-                            os.kill(killed[0], signal.SIGKILL)
-                        yield result
-
-                return run
+            def __call__(self, work, tasks):
+                for result in self.inner(work, tasks):
+                    if not killed:
+                        pids = client.run(os.getpid)
+                        killed.append(next(iter(pids.values())))
+                        os.kill(killed[0], signal.SIGKILL)
+                    yield result
 
             def __exit__(self, *exc):
                 return pool.__exit__(*exc)
