@@ -207,11 +207,11 @@ class Job:
                 differing.append(
                     f"{key}: {theirs.get(key)!r} there, {mine['transform'].get(key)!r} here"
                 )
-        for key in ("dim", "variables"):
+        for key in ("source", "dim", "variables"):
             if record.get(key) != mine[key]:
                 differing.append(f"{key}: {record.get(key)!r} there, {mine[key]!r} here")
         if record.get("source_fingerprint") != mine["source_fingerprint"]:
-            differing.append("the source has changed since, or is another")
+            differing.append("the source has changed since")
         if not differing and record.get("transform_fingerprint") != mine["transform_fingerprint"]:
             differing.append("the numbers have another meaning in this version of scatdask")
         return differing

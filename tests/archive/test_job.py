@@ -253,9 +253,15 @@ def test_output_of_another_transform(archive):
 
 def test_output_of_another_source(archive, write_archive):
     make_job(archive).run()
-    other = write_archive(name="other.zarr", chunks={"channel": 1, "time": 999})
+    target = archive.parent / "out.zarr"
+    twin = write_archive(name="twin.zarr")
+    with pytest.raises(
+        OutputExistsError, match=r"source: '.*in\.zarr' there, '.*twin\.zarr' here\)"
+    ):
+        make_job(twin, target=target).run()
+    write_archive(chunks={"channel": 1, "time": 999})
     with pytest.raises(OutputExistsError, match="source has changed"):
-        make_job(other, target=archive.parent / "out.zarr").run()
+        make_job(archive, target=target).run()
 
 
 def test_output_that_no_job_wrote(archive, write_archive):
