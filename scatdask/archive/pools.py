@@ -105,14 +105,17 @@ class ClientPool:
             If the scheduler has gone, or workers have gone and not come back. Those that have
             never been there may be in the queue of a cluster yet.
         """
-        if self._client.status != "running":
-            raise WorkersLostError(
-                f"the connection to the scheduler is lost (client is {self._client.status}); what "
-                "is done is recorded: run again to do the rest"
-            )
         now = time.monotonic()
-        if self._counted is None or now - self._counted >= _POLL_SECONDS:
-            self._threads, self._counted = sum(self._client.nthreads().values()), now
+        try:
+            if self._client.status != "running":
+                raise OSError(f"client is {self._client.status}")
+            if self._counted is None or now - self._counted >= _POLL_SECONDS:
+                self._threads, self._counted = sum(self._client.nthreads().values()), now
+        except OSError as error:
+            raise WorkersLostError(
+                f"the connection to the scheduler is lost ({error}); what is done is recorded: "
+                "run again to do the rest"
+            ) from error
         if self._threads:
             self._has_seen_workers, self._alone_since = True, None
         elif self._has_seen_workers:

@@ -260,6 +260,15 @@ def test_workers_are_counted_every_few_seconds_only():
         _ = pool.threads
 
 
+def test_connection_that_breaks_while_workers_are_counted_is_said():
+    class Broken(FakeClient):
+        def nthreads(self) -> dict[str, int]:
+            raise distributed.comm.CommClosedError("stream is closed")
+
+    with pytest.raises(WorkersLostError, match=r"scheduler is lost.*stream is closed"):
+        _ = ClientPool(Broken()).threads
+
+
 def test_workers_that_have_gone_are_waited_for_as_long_as_the_grace(monkeypatch):
     monkeypatch.setattr("scatdask.archive.pools._POLL_SECONDS", 0.0)
     monkeypatch.setattr("scatdask.archive.pools._GRACE_SECONDS", 0.05)
