@@ -222,7 +222,7 @@ class Job:
         record = None if overwrite else self._ledger.read()
         plan, empty, encoding = self._plan(record)
         if overwrite:  # only now, when nothing is wrong with the job
-            if self._ledger.read() is None:
+            if not self._ledger.exists():
                 store.check_replaceable(self.target)
             self._ledger.remove()
             store.remove(self.target)

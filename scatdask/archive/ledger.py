@@ -67,6 +67,11 @@ class Ledger:
     def _path(self, *names: str) -> str:
         return posixpath.join(self._root, *names)
 
+    def exists(self) -> bool:
+        """Say whether there is a ledger, be it readable or not."""
+        self._filesystem.invalidate_cache(self._root)
+        return bool(self._filesystem.exists(self._path("job.json")))
+
     def read(self) -> dict[str, Any] | None:
         """Return the record of the job, or None where there is no ledger."""
         try:
@@ -100,7 +105,13 @@ class Ledger:
         if not self._claim("begun" if after is None else f"begun-after-{after}"):
             return False
         text = json.dumps(record, indent=1, sort_keys=True)
-        self._filesystem.pipe_file(self._path("job.json"), text.encode())
+        path = self._path("job.json")
+        if self._is_local:  # never half a file under this name; object stores see to it themselves
+            written = Path(f"{path}.{record['output']}")
+            written.write_text(text)
+            written.replace(path)
+        else:
+            self._filesystem.pipe_file(path, text.encode())
         return True
 
     def _claim(self, name: str) -> bool:

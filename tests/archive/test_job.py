@@ -219,6 +219,16 @@ def test_run_goes_no_further_when_another_replaces_its_output(archive):
     assert snapshot(archive.parent) == files
 
 
+@pytest.mark.parametrize("torn", ["", '{"dim": "ti'])
+def test_torn_record_is_replaced_as_its_error_says(archive, torn):
+    make_job(archive).run()
+    (archive.parent / "out.zarr.ledger" / "job.json").write_text(torn)
+    with pytest.raises(ValueError, match=r"not a ledger's record.*overwrite=True"):
+        make_job(archive).run()
+    assert make_job(archive).run(overwrite=True).found_done == 0
+    assert make_job(archive).status().is_complete
+
+
 def test_source_that_was_written_anew_is_read_with_its_new_metadata(write_archive):
     values = np.arange(3000.0)[None] % 100
     for scale in (1.0, 0.5):

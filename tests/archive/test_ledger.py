@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -69,6 +71,19 @@ def test_only_one_run_begins_an_output(tmp_path, place):
     assert Ledger(target).begin({"output": "c"}, after="a")
     assert not Ledger(target).begin({"output": "d"}, after="a")
     assert Ledger(target).read() == {"output": "c"}
+
+
+def test_record_is_never_half_written(tmp_path, monkeypatch):
+    ledger = Ledger(str(tmp_path / "out.zarr"))
+    ledger.begin({"output": "a"})
+
+    def stopped(self, text):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_text", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        ledger.begin({"output": "b"}, after="a")
+    assert ledger.read() == {"output": "a"}
 
 
 def test_nothing_is_recorded_of_an_output_that_was_replaced(tmp_path):
