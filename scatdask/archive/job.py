@@ -134,7 +134,8 @@ class Job:
         MissingChunksError
             If chunks of the source do not exist.
         MemoryError
-            If not even a single signal's halo fits the memory.
+            If not even a single signal's halo fits the memory, or not the blocks of the job that
+            has begun.
         """
         return self._plan(self._ledger.read())[0]
 
@@ -153,8 +154,9 @@ class Job:
             if self.missing_chunks == "error":
                 sources.check_chunks(self.source, name)
             stored.append(self._stored(dataset[name], name))
-        if record and not self._differences(record, variables):
-            layouts = tuple(Layout.from_dict(fields) for fields in record["layouts"])
+        begun = record if record and not self._differences(record, variables) else None
+        if begun:
+            layouts = tuple(Layout.from_dict(fields) for fields in begun["layouts"])
         else:
             budget = block_budget(self.memory)
             layouts = tuple(
@@ -162,7 +164,15 @@ class Job:
                 for name, one in zip(variables, stored, strict=True)
             )
         empty, names, encoding = store.template(dataset, self.transform, layouts, sampling, skipped)
-        return Plan(self.transform, layouts, tuple(stored), names), empty, encoding
+        plan = Plan(self.transform, layouts, tuple(stored), names)
+        if begun and plan.peak_memory > self.memory:
+            raise MemoryError(
+                f"{self.target!r} was begun with blocks for which a worker needs "
+                f"{-(-plan.peak_memory // 2**20)} MiB, and memory allows "
+                f"{format_bytes(self.memory)}: give at least as much, or run with overwrite=True "
+                "to begin again with smaller blocks"
+            )
+        return plan, empty, encoding
 
     def _choose(
         self, dataset: xr.Dataset

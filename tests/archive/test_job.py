@@ -248,11 +248,22 @@ def test_output_that_was_removed_is_made_anew(archive):
 
 
 def test_blocks_stay_as_they_were_begun_whatever_memory_later_runs_have(archive):
-    make_job(archive, memory="300 MiB").run()
-    first = make_job(archive, memory="300 MiB").plan()
-    later = make_job(archive, memory="4 GiB").plan()
-    assert later.layouts == first.layouts
-    assert make_job(archive, memory="4 GiB").run().computed == 0
+    afresh = make_job(archive).plan()
+    first = make_job(archive, memory=less_memory(archive))
+    first.run()
+    later = make_job(archive)
+    assert later.plan().layouts == first.plan().layouts != afresh.layouts
+    assert later.run().computed == 0
+
+
+def test_blocks_that_were_begun_with_more_memory_than_there_is_now(archive):
+    plan, less = make_job(archive).plan(), less_memory(archive)
+    make_job(archive).run()
+    needed = f"{-(-plan.peak_memory // 2**20)} MiB"
+    with pytest.raises(MemoryError, match=rf"needs {needed}.*overwrite=True"):
+        make_job(archive, memory=less).run()
+    assert make_job(archive, memory=needed).run().computed == 0
+    make_job(archive, memory=less).run(overwrite=True)
 
 
 def test_output_of_another_transform(archive):
