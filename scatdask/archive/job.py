@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
+import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ from scatdask.archive.reports import Report, Status, read_status
 from scatdask.archive.verify import Verification, verify_blocks
 from scatdask.archive.work import Outcome, Task, Work
 from scatdask.blocks import check_dtype
-from scatdask.errors import BlocksFailedError, OutputExistsError
+from scatdask.errors import BlocksFailedError, NonFiniteWarning, OutputExistsError
 from scatdask.transforms import Transform
 
 if TYPE_CHECKING:
@@ -317,12 +318,17 @@ class Job:
             If blocks raised. All others are done; run again to try those.
         WorkersLostError
             If the cluster went away.
+
+        Warns
+        -----
+        NonFiniteWarning
+            If blocks of this run hold NaN outputs.
         """
         work, plan = self._prepare(overwrite)
         done = self._ledger.done(work.output, work.n_blocks)
         found = int(done.sum())
         start = time.perf_counter()
-        totals = np.zeros(5)
+        totals, spoilt = np.zeros(6), 0
         failures: list[tuple[int, str]] = []
         with contextlib.ExitStack() as stack:
             hidden = None if progress is None else not progress
@@ -338,12 +344,21 @@ class Job:
                 failures += outcome.failures
                 for receipt in outcome.receipts:
                     totals += np.array(receipt[2:], dtype=np.float64)
+                    spoilt += receipt.missing > 0
                 elapsed = max(time.perf_counter() - start, 1e-9)
                 bar.set_postfix_str(f"{format_bytes(int(totals[3] / elapsed))}/s", refresh=False)
                 bar.update(len(outcome.receipts))
                 if len(failures) >= _MOST_FAILURES:
                     break
         computed = int(self._ledger.done(work.output, work.n_blocks).sum()) - found
+        if spoilt:
+            warnings.warn(
+                f"{spoilt} of {computed} blocks hold NaN outputs, since samples there are missing, "
+                "NaN or infinite. Of integers in a Zarr 2 array, xarray takes those that equal "
+                "the array's fill_value as missing",
+                NonFiniteWarning,
+                stacklevel=2,
+            )
         if failures:
             number, reason = failures[0]
             raise BlocksFailedError(
@@ -351,6 +366,7 @@ class Job:
                 f"{reason}. The {found + computed} blocks that are done are recorded; run again "
                 "to try the others"
             )
+        itemsize = np.dtype(self.transform.dtype).itemsize
         return Report(
             blocks=work.n_blocks,
             found_done=found,
@@ -361,6 +377,7 @@ class Job:
             write=float(totals[2]),
             bytes_read=int(totals[3]),
             bytes_written=int(totals[4]),
+            nan_outputs=totals[5] * itemsize / totals[4] if totals[4] else 0.0,
         )
 
     # After

@@ -39,6 +39,8 @@ class Receipt(NamedTuple):
         Seconds spent.
     bytes_read, bytes_written : int
         Uncompressed.
+    missing : int
+        Numbers written that are NaN.
     """
 
     first: int
@@ -48,6 +50,7 @@ class Receipt(NamedTuple):
     write: float
     bytes_read: int
     bytes_written: int
+    missing: int = 0
 
 
 class Ledger:

@@ -48,6 +48,8 @@ class Report:
         Seconds of the workers, summed.
     bytes_read, bytes_written : int
         Uncompressed.
+    nan_outputs : float
+        Share of the numbers written that are NaN.
     """
 
     blocks: int
@@ -59,6 +61,7 @@ class Report:
     write: float
     bytes_read: int
     bytes_written: int
+    nan_outputs: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures, as JSON can hold them."""
@@ -66,11 +69,12 @@ class Report:
 
     def __str__(self) -> str:
         rate = self.bytes_read / self.seconds if self.seconds else 0.0
+        missing = f"; {self.nan_outputs:.2%} of outputs are NaN" if self.nan_outputs else ""
         return (
             f"{self.computed} blocks in {self.seconds:.1f} s, {self.found_done} were done before; "
             f"read {format_bytes(self.bytes_read)} ({format_bytes(int(rate))}/s), wrote "
             f"{format_bytes(self.bytes_written)}; workers spent {self.read:.1f} s reading, "
-            f"{self.compute:.1f} s computing, {self.write:.1f} s writing"
+            f"{self.compute:.1f} s computing, {self.write:.1f} s writing{missing}"
         )
 
 

@@ -112,12 +112,14 @@ def run_block(work: Work, block: int) -> Receipt:
     )
     start = time.perf_counter()
     Ledger(work.target).check(work.output)
-    written = 0
+    written = missing = 0
     for name, array, output in zip(names, arrays, work.transform.outputs, strict=True):
         region = store.region(layout, own, output.stride)
         store.write(work.target, name, work.run, region, array)
         written += array.nbytes
-    return Receipt(block, block, read, compute, time.perf_counter() - start, n_bytes, written)
+        missing += int(np.count_nonzero(np.isnan(array)))
+    seconds = time.perf_counter() - start
+    return Receipt(block, block, read, compute, seconds, n_bytes, written, missing)
 
 
 def compute_block(

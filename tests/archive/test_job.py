@@ -9,12 +9,18 @@ import warnings
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 
 import scatdask
 from scatdask import Job, Scattering1D
 from scatdask.archive import store
 from scatdask.archive.work import Task, run_task
-from scatdask.errors import BlocksFailedError, MissingChunksError, OutputExistsError
+from scatdask.errors import (
+    BlocksFailedError,
+    MissingChunksError,
+    NonFiniteWarning,
+    OutputExistsError,
+)
 from tests.archive.conftest import S, make_job
 
 
@@ -102,8 +108,10 @@ def test_nan_samples_spoil_the_outputs_they_touch_and_no_others(write_archive):
     samples = np.random.default_rng(0).standard_normal((1, 40_000)).astype("f4")
     samples[0, 12_345] = np.nan
     path = write_archive(xr.Dataset({"v": (("channel", "time"), samples)}))
-    make_job(path).run()
+    with pytest.warns(NonFiniteWarning, match="blocks hold NaN outputs"):
+        report = make_job(path).run()
     with xr.open_zarr(path.parent / "out.zarr") as out:
+        assert report.nan_outputs == np.isnan(out.v.values).mean()
         spoilt = np.flatnonzero(np.isnan(out.v.values[0]).any(axis=0)) * S.stride
     inside = np.arange(0, 40_000, S.stride)
     np.testing.assert_array_equal(spoilt, inside[np.abs(inside - 12_345) <= S.halo])
@@ -127,6 +135,17 @@ def test_variables_are_chosen_as_by_the_function(write_archive):
     mixed = write_archive(dataset.assign(wave=dataset.v + 1j), name="mixed.zarr")
     with pytest.raises(TypeError, match="variable 'wave' has dtype complex128"):
         make_job(mixed).plan()
+
+
+def test_zeros_that_xarray_takes_as_missing_are_told(tmp_path):
+    group = zarr.open_group(tmp_path / "in.zarr", mode="w", zarr_format=2)
+    array = group.create_array("v", shape=(2, 3000), chunks=(1, 3000), dtype="i2", fill_value=0)
+    array.attrs["_ARRAY_DIMENSIONS"] = ["channel", "time"]
+    array[...] = 1
+    array[0, 1500] = 0
+    with pytest.warns(NonFiniteWarning, match=r"1 of 2 blocks .* Zarr 2 .* fill_value"):
+        report = make_job(tmp_path / "in.zarr").run()
+    assert "of outputs are NaN" in str(report)
 
 
 # Running again
@@ -342,7 +361,8 @@ def test_missing_source_chunks_are_never_read_as_fill_values(archive):
     with pytest.raises(MissingChunksError, match="c/0/1"):
         make_job(archive).run()
     assert not (archive.parent / "out.zarr").exists()
-    make_job(archive, missing_chunks="fill").run()
+    with pytest.warns(NonFiniteWarning):  # the fill value is NaN
+        make_job(archive, missing_chunks="fill").run()
 
 
 def test_empty_axis(write_archive):

@@ -102,6 +102,8 @@ def test_nothing_is_recorded_of_an_output_that_was_replaced(tmp_path):
 
 def test_merge_joins_neighbours_and_adds_up():
     merged = merge([receipt(4), receipt(1), receipt(2), receipt(5), receipt(9)])
+    spoilt = [receipt(n)._replace(missing=n) for n in (4, 5)]
+    assert merge(spoilt)[0].missing == 9
     assert [(r.first, r.last) for r in merged] == [(1, 2), (4, 5), (9, 9)]
     assert merged[0].read == 2.0
     assert merged[0].bytes_written == 40

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -18,6 +19,8 @@ def test_status_in_words():
 def test_report_in_words_and_for_machines():
     report = Report(10, 4, 6, 2.0, 1.0, 3.0, 0.5, 2**30, 2**20)
     assert "6 blocks in 2.0 s, 4 were done before; read 1.00 GiB (512.00 MiB/s)" in str(report)
+    assert "NaN" not in str(report)
+    assert str(dataclasses.replace(report, nan_outputs=0.25)).endswith("25.00% of outputs are NaN")
     assert json.loads(json.dumps(report.to_dict()))["bytes_read"] == 2**30
 
 

@@ -13,6 +13,7 @@ from scatdask.archive.layout import Layout
 from scatdask.archive.ledger import Ledger, Receipt
 from scatdask.archive.plan import PROCESS_BYTES
 from scatdask.archive.verify import _other_slabs
+from scatdask.errors import NonFiniteWarning
 from tests.archive.conftest import make_job
 
 
@@ -83,7 +84,8 @@ def test_missing_samples_are_missing_in_both(write_archive):
     samples = np.random.default_rng(0).standard_normal((1, 9_000))
     samples[0, 4_000:4_010] = np.nan
     job = make_job(write_archive(xr.Dataset({"v": (("channel", "time"), samples)})))
-    job.run()
+    with pytest.warns(NonFiniteWarning):
+        job.run()
     assert job.verify().is_good
 
 
