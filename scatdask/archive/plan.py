@@ -19,7 +19,7 @@ from scatdask.transforms import Scattering1D, Transform
 PROCESS_BYTES = 150 * 2**20
 # Resident bytes for each live byte of a block: the allocator keeps some of the arrays that were
 # freed. Measured by tests/benchmarks/memory.py.
-HEAP_FACTOR = 1.35
+HEAP_FACTOR = 1.45
 # Small blocks are put together until a task is about this long.
 _TASK_SECONDS = 1.0
 # So many for each thread at least, so that no thread waits long for the last ones.

@@ -50,6 +50,7 @@ def make_archive(folder: str, shape: tuple[int, ...], chunks: tuple[int, ...], *
         shape=shape,
         chunks=chunks,
         dtype=dtype,
+        fill_value=None,  # or xarray would take samples of 0 as missing
         chunk_key_encoding={"name": "v2", "separator": "."},
         attributes={"_ARRAY_DIMENSIONS": ["channel", "time"]}
         | ({"scale_factor": how["scale_factor"]} if "scale_factor" in how else {}),
