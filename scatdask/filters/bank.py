@@ -1,7 +1,7 @@
 r"""Design of a Morlet filter bank: centre frequencies, widths and admissible subsamplings.
 
-The bank has constant Q down to an elbow and constant bandwidth below it (Andén & Mallat 2014,
-section II-B). The constants are those of Kymatio (Andreux et al., JMLR 21(60), 2020): adjacent
+The bank has constant Q down to an elbow and constant bandwidth below it (Andén & Mallat 2014).
+The constants are those of Kymatio (Andreux et al., JMLR 21(60), 2020): adjacent
 wavelets of one octave cross at :math:`r_\psi = \sqrt{1/2}` of their peak, the narrowest filter has
 width :math:`\sigma_0 / 2^J` with :math:`\sigma_0 = 0.1`, and a filter is taken to end
 :math:`\alpha = 5` widths from its centre.
@@ -45,7 +45,7 @@ def constant_q_sigma(xi: float, Q: int) -> float:
     r"""Return the width at which neighbours of a bank with Q wavelets an octave cross at R_PSI.
 
     :math:`\sigma = \xi \frac{1 - 2^{-1/Q}}{1 + 2^{-1/Q}} / \sqrt{2 \ln(1 / r_\psi)}`
-    (Lostanlen, PhD thesis, École normale supérieure, 2017, section 1.2).
+    (Lostanlen, PhD thesis, École normale supérieure, 2017).
     """
     ratio = 2 ** (-1 / Q)
     return xi * (1 - ratio) / (1 + ratio) / math.sqrt(2 * math.log(1 / R_PSI))
@@ -79,7 +79,7 @@ def morlet_bank(J: int, Q: int) -> tuple[Wavelet, ...]:
 
     References
     ----------
-    Andén & Mallat (2014), section II-B; Andreux et al. (2020).
+    Andén & Mallat (2014); Andreux et al. (2020).
 
     Examples
     --------

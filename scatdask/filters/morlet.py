@@ -9,7 +9,7 @@ With :math:`G_\sigma(f) = e^{-f^2 / 2\sigma^2}` and :math:`\tilde G` its sum ove
     \hat\psi(f) = (\tilde G_\sigma(f - \xi) - \kappa \tilde G_\sigma(f)) / c_\psi,
 
 where :math:`\kappa` makes the wavelet vanish at frequency zero (Andén & Mallat, "Deep scattering
-spectrum", IEEE Trans. Signal Process. 62(16), 2014, section II-B) and :math:`c` is the L1 norm of
+spectrum", IEEE Trans. Signal Process. 62(16), 2014) and :math:`c` is the L1 norm of
 the filter in time, so that every filter has unit L1 norm. The norm is summed in time, where the
 sampled filter is an exact closed form by Poisson's formula:
 

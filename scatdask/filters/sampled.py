@@ -133,7 +133,7 @@ def littlewood_paley(wavelets: Sequence[Wavelet], T: int, n: int) -> Array:
 
     :math:`A(f) = |\hat\phi(f)|^2 + \frac12 \sum_\lambda (|\hat\psi_\lambda(f)|^2 +
     |\hat\psi_\lambda(-f)|^2)`; a bank for which :math:`A \le 1` never expands energy
-    (Andén & Mallat 2014, equation 9).
+    (Andén & Mallat 2014).
 
     Parameters
     ----------

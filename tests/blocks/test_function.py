@@ -1,57 +1,13 @@
-import warnings
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scatdask import Scattering1D
-from scatdask.blocks import Grid, check_dtype, combine_sums, slab, transform_block
+from scatdask.blocks import check_dtype
 from scatdask.errors import NonFiniteWarning
-from scatdask.transforms.scattering1d import FAINTNESS
-from tests.reference import PAD_MODES, as_paths, scattering1d, worst_path
-
-BOUNDARIES = list(PAD_MODES)
-TOLERANCE = {"float64": 1e-6, "float32": 5e-5}
-
-
-def in_blocks(transform: Scattering1D, x: np.ndarray, length: int) -> list[np.ndarray]:
-    """Transform block by block, as both roads do, and return one array a path."""
-    n = x.shape[1]
-    grid = Grid(n, length)
-    parts = []
-    for index in range(len(grid)):
-        block = slab(transform, n, *grid.bounds(index))
-        pieces = [x[:, a:b] for a, b in block.pieces]
-        parts.append(transform_block(transform, block, n, pieces))
-    if transform.T == "global":
-        sums = sum(part[0].astype(np.float64) for part in parts)
-        return list(np.moveaxis(combine_sums(transform, sums, n), -1, 0))
-    places = {}
-    for which, output in enumerate(transform.outputs):
-        joined = np.concatenate([part[which] for part in parts], axis=-1)
-        assert joined.shape == (len(x), len(output.paths), output.n_out(n))
-        places.update({path: joined[:, row] for row, path in enumerate(output.paths)})
-    return [places[path] for path in range(transform.n_paths)]
-
-
-def at_once(transform: Scattering1D, x: np.ndarray) -> list[np.ndarray]:
-    return in_blocks(transform, x, x.shape[1])
-
-
-def noise(kind: str, rows: int, n: int) -> np.ndarray:
-    x = np.random.default_rng(7 * n + rows).standard_normal((rows, n))
-    return x if kind == "white" else np.cumsum(x, axis=1)
-
-
-def floor(transform: Scattering1D, x: np.ndarray) -> float:
-    """Return the size of paths below which errors are relative to the signal, not to the path.
-
-    A path in a gap of the spectrum (a pure tone's, a few samples') is fainter than any halo can
-    resolve.
-    """
-    return float(np.std(x)) / FAINTNESS + 1e-300
-
+from tests.blocks.common import BOUNDARIES, TOLERANCE, at_once, floor, in_blocks, noise, transforms
+from tests.reference import as_paths, scattering1d, worst_path
 
 # No number depends on blocks
 
@@ -76,40 +32,6 @@ def test_loud_low_frequencies_do_not_drown_faint_high_ones_in_float32(signal):
     exact = at_once(Scattering1D(8, Q=8, dtype="float64"), x)
     assert worst_path(whole, exact, floor=0.0) <= 5e-5
     assert worst_path(in_blocks(transform, x, 2**13), whole, floor=0.0) <= 5e-5
-
-
-@pytest.mark.parametrize("value", [9.97e36, 1e31, -3e38])
-def test_fill_values_of_other_formats_spoil_what_they_touch_and_no_more(value):
-    transform = Scattering1D(4, Q=2)
-    x = np.random.default_rng(0).standard_normal((1, 4000)).astype(np.float32)
-    x[0, 2001] = value
-    (whole,), (cut,) = (in_blocks(transform, x, length)[:1] for length in (4000, 320))
-    np.testing.assert_array_equal(np.isnan(whole), np.isnan(cut))
-    spoilt = np.flatnonzero(np.isnan(whole).any(axis=tuple(range(whole.ndim - 1))))
-    frames = np.arange(0, 4000, 16)
-    np.testing.assert_array_equal(spoilt * 16, frames[np.abs(frames - 2001) <= transform.halo])
-
-
-T_CHOICES = [None, "short", "long", "odd", 0, "global"]
-
-
-@st.composite
-def transforms(draw, dtypes=("float64", "float32")) -> Scattering1D:
-    J = draw(st.integers(1, 5))
-    T = draw(st.sampled_from(T_CHOICES))
-    T = {"short": max(2 ** (J - 2), 1), "long": 2 ** (J + 2), "odd": 3 * J}.get(T, T)
-    stride = None
-    if T not in (0, "global"):
-        largest = int(np.log2(2**J if T is None else T))
-        stride = 2 ** draw(st.sampled_from(sorted({0, largest // 2, largest})))
-    return Scattering1D(
-        J,
-        Q=draw(st.sampled_from([1, 3, (8, 2)])),
-        T=T,
-        stride=stride,
-        boundary=draw(st.sampled_from(BOUNDARIES)),
-        dtype=draw(st.sampled_from(dtypes)),
-    )
 
 
 @settings(max_examples=150)
@@ -245,108 +167,6 @@ def test_a_large_constant_costs_no_precision(boundary):
     expected0, *expected = at_once(transform, x)
     assert worst_path(others, expected) <= TOLERANCE["float32"]
     np.testing.assert_allclose(order0, expected0.astype(float) + 1e6, rtol=1e-7)
-
-
-# Samples that are missing
-
-
-@settings(max_examples=60)
-@given(
-    transform=transforms(dtypes=("float64",)),
-    n=st.integers(1, 4000),
-    where=st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=4),
-    share=st.floats(0, 1),
-    bad=st.sampled_from([np.nan, np.inf, -np.inf]),
-)
-def test_exactly_the_outputs_within_the_halo_are_nan(transform, n, where, share, bad):
-    x = noise("white", 2, n)
-    samples = [int(w * n) for w in where]
-    gappy = x.copy()
-    gappy[1, samples] = bad
-    aligned, halo = transform.alignment, transform.halo
-    most, fewest = -(-n // aligned), max(-(-n // aligned // 10), 1)
-    found = in_blocks(transform, gappy, aligned * int(fewest + share * (most - fewest)))
-    whole = at_once(transform, x)
-
-    extended = np.pad(~np.isfinite(gappy[1]), halo, mode=PAD_MODES[transform.boundary])
-    count = np.concatenate([[0], np.cumsum(extended)])
-    touched = count[2 * halo + 1 :] > count[:n]
-    scale = floor(transform, x)
-    for path, (ours, clean) in enumerate(zip(found, whole, strict=True)):
-        assert np.all(np.isfinite(ours[0]))
-        if transform.T == "global":
-            assert np.isnan(ours[1]) == touched.any()
-            continue
-        stride = transform.rates[path] if transform.is_ragged else transform.stride
-        np.testing.assert_array_equal(np.isnan(ours[1]), touched[::stride])
-        error = np.nan_to_num(np.abs(ours[1] - clean[1])).max()
-        assert error <= 1e-6 * max(np.abs(clean[1]).max(), scale)
-
-
-@pytest.mark.parametrize("gap", [slice(5000, 5001), slice(4000, 6000)])
-def test_missing_samples_in_a_large_constant_cost_no_precision(gap):
-    transform = Scattering1D(4, Q=4)
-    x = noise("white", 1, 9000)
-    gappy = x + 1e6
-    gappy[:, gap] = np.nan
-    found = in_blocks(transform, gappy, 1024)[1:]
-    clean = [
-        np.where(np.isnan(y), np.nan, z)
-        for y, z in zip(found, at_once(transform, x)[1:], strict=True)
-    ]
-    assert np.isnan(found[0]).any()
-    assert (
-        worst_path([np.nan_to_num(y) for y in found], [np.nan_to_num(z) for z in clean])
-        <= TOLERANCE["float32"]
-    )
-
-
-@pytest.mark.parametrize("boundary", BOUNDARIES)
-def test_a_row_without_any_sample_is_nan_and_harms_no_other(boundary):
-    transform = Scattering1D(3, boundary=boundary)
-    x = noise("white", 2, 200)
-    x[0] = np.nan
-    found = at_once(transform, x)
-    for y, clean in zip(found, at_once(transform, x[1:]), strict=True):
-        assert np.all(np.isnan(y[0]))
-        np.testing.assert_allclose(y[1], clean[0], rtol=1e-5, atol=1e-6)
-
-
-def test_missing_samples_warn_once_and_say_how_far_they_reach():
-    transform = Scattering1D(3)
-    x = noise("white", 2, 500)
-    x[0, 250] = np.inf
-    with pytest.warns(NonFiniteWarning, match=f"within {transform.halo} samples") as record:
-        y = transform(x)
-    assert len(record) == 1
-    assert record[0].filename == __file__
-    assert np.isnan(y[0]).any()
-    assert not np.isnan(y[0]).all()
-    assert not np.isnan(y[1]).any()
-
-
-def test_masked_samples_are_missing():
-    transform = Scattering1D(3)
-    x = noise("white", 1, 500)[0]
-    hidden = np.ma.masked_array(np.where(np.arange(500) == 250, 1e30, x), np.arange(500) == 250)
-    plain = np.where(np.arange(500) == 250, np.nan, x)
-    with pytest.warns(NonFiniteWarning):
-        found = transform(hidden)
-    with pytest.warns(NonFiniteWarning):
-        expected = transform(plain)
-    np.testing.assert_array_equal(found, expected)
-    integers = np.ma.masked_array(np.arange(500), np.arange(500) == 250)
-    with pytest.warns(NonFiniteWarning):
-        assert np.isnan(transform(integers)).any()
-
-
-def test_a_mask_that_hides_nothing_is_no_mask():
-    x = noise("white", 1, 300)[0]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        np.testing.assert_array_equal(
-            Scattering1D(3)(np.ma.masked_array(x, np.zeros(300, bool))), Scattering1D(3)(x)
-        )
 
 
 # Kinds of arrays
