@@ -26,6 +26,14 @@ def is_numpy(x: AnyArray) -> bool:
     return isinstance(x, np.ndarray)
 
 
+def is_writable(x: AnyArray) -> bool:
+    """Say whether fresh arrays of the library of `x` are filled in place.
+
+    Those of JAX cannot be, and those of torch would lose their gradients' history.
+    """
+    return is_numpy(x) or bool(compat.is_cupy_array(x))
+
+
 def check_in_memory(x: AnyArray) -> None:
     """Raise TypeError for a lazy array, which an operation here would compute unasked."""
     if compat.is_dask_array(x):

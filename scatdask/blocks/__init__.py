@@ -1,15 +1,17 @@
 """Cutting a signal into blocks that are transformed on their own, and the function that does it."""
 
 from scatdask.blocks.function import check_dtype, combine_sums, transform_array, transform_block
-from scatdask.blocks.geometry import Grid, Slab, fast_length, slab
-from scatdask.blocks.sizing import array_memory, block_length, block_memory
+from scatdask.blocks.geometry import Block, Grid, Slab, block_of, fast_length, slab
+from scatdask.blocks.sizing import array_memory, block_lengths, block_memory
 
 __all__ = [
+    "Block",
     "Grid",
     "Slab",
     "array_memory",
-    "block_length",
+    "block_lengths",
     "block_memory",
+    "block_of",
     "check_dtype",
     "combine_sums",
     "fast_length",

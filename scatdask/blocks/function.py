@@ -8,12 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from scatdask.arrays import AnyArray, array_namespace, check_in_memory, device_of, from_numpy
-from scatdask.blocks.geometry import Grid, Slab, slab, source_index
-from scatdask.blocks.sizing import eager_length
+from scatdask.arrays import (
+    AnyArray,
+    array_namespace,
+    check_in_memory,
+    device_of,
+    from_numpy,
+    is_writable,
+)
+from scatdask.blocks.geometry import Block, Grid, Slab, block_of, source_index
+from scatdask.blocks.sizing import eager_lengths
 from scatdask.errors import NonFiniteWarning
 from scatdask.kernels import Keep, transform_rows
-from scatdask.transforms import Transform
+from scatdask.transforms import Output, Transform
+
+# Arrays nested in lists, once for each core axis.
+Pieces = Any
 
 # Samples beyond this count as missing: sums over a block of them overflow, and would spoil all of
 # the block instead of what they touch. Fill values of some formats lie there.
@@ -44,27 +54,27 @@ def check_dtype(dtype: Any, name: str = "x") -> None:
 
 
 def transform_array(transform: Transform, x: AnyArray) -> AnyArray:
-    """Transform an array in memory over its last axis; see `Transform.__call__`."""
+    """Transform an array in memory over its last axes; see `Transform.__call__`."""
     if isinstance(x, np.ma.MaskedArray):
         check_dtype(x.dtype)
         x = np.ma.filled(x.astype(np.result_type(x.dtype, np.float32)), np.nan)
     elif not hasattr(x, "shape"):
         x = np.asarray(x)
     check_dtype(x.dtype)
-    if x.ndim == 0:
-        raise ValueError("x has no axes: a signal needs at least one")
-    *batch, n = x.shape
-    transform.check_length(n)
+    if x.ndim < transform.ndim:
+        raise ValueError(f"x has {x.ndim} axes: {transform.name} needs at least {transform.ndim}")
+    batch, shape = x.shape[: x.ndim - transform.ndim], x.shape[x.ndim - transform.ndim :]
+    transform.check_shape(shape)
     check_in_memory(x)
     xp = array_namespace(x)
-    flat = xp.reshape(x, (math.prod(batch), n))
-    grid = Grid(n, eager_length(transform, n))
+    flat = xp.reshape(x, (math.prod(batch), *shape))
+    grid = Grid(shape, eager_lengths(transform, shape))
     parts = []
     for index in range(len(grid)):
-        block = slab(transform, n, *grid.bounds(index))
-        parts.append(transform_block(transform, block, n, [flat[:, a:b] for a, b in block.pieces]))
+        block = block_of(transform, shape, grid.bounds(index))
+        parts.append(transform_block(transform, block, shape, _cut(flat, block)))
     arrays = [
-        part[0] if len(part) == 1 else _join(xp, list(part), output.stride is None)
+        _join(xp, list(part), grid.counts, are_sums=output.stride is None)
         for part, output in zip(zip(*parts, strict=True), transform.outputs, strict=True)
     ]
     if any(bool(xp.any(xp.isnan(a))) for a in arrays):
@@ -75,165 +85,263 @@ def transform_array(transform: Transform, x: AnyArray) -> AnyArray:
             NonFiniteWarning,
             stacklevel=3,
         )
-    shaped = [xp.reshape(a, (*batch, *a.shape[1:])) for a in arrays]
     if transform.outputs[0].stride is None:
-        return combine_sums(transform, shaped[0], n)
+        arrays = [combine_sums(transform, arrays[0], shape)]
+    shaped = [xp.reshape(a, (*batch, *a.shape[1:])) for a in arrays]
     if not transform.is_ragged:
         return shaped[0]
     places = {
-        path: shaped[which][..., row, :]
+        path: shaped[which][(..., row, *(slice(None),) * transform.ndim)]
         for which, output in enumerate(transform.outputs)
         for row, path in enumerate(output.paths)
     }
     return [places[path] for path in range(transform.n_paths)]
 
 
-def _join(xp: Any, parts: list[AnyArray], are_sums: bool) -> AnyArray:
-    if not are_sums:
-        return xp.concat(parts, axis=-1)
-    total = xp.astype(parts[0], xp.float64)
-    for part in parts[1:]:
-        total = total + part
-    return total
+def _cut(x: AnyArray, block: Block, axis: int = 0) -> Pieces:
+    """Return the pieces of an array, shape (rows, *core), that a block reads."""
+    if axis == len(block):
+        return x
+    before = (slice(None),) * (axis + 1)
+    return [
+        _cut(x[(*before, slice(start, stop), ...)], block, axis + 1)
+        for start, stop in block[axis].pieces
+    ]
 
 
-def combine_sums(transform: Transform, sums: AnyArray, n: int) -> AnyArray:
-    """Divide the sums of ``T="global"``, shape (..., path, 1), by the samples that they hold."""
+def _join(xp: Any, parts: list[AnyArray], counts: tuple[int, ...], *, are_sums: bool) -> AnyArray:
+    """Lay the outputs of blocks side by side, or add them up."""
+    if len(parts) == 1:
+        return parts[0]
+    if are_sums:
+        total = xp.astype(parts[0], xp.float64)
+        for part in parts[1:]:
+            total = total + part
+        return total
+    for axis, count in zip(range(-1, -len(counts) - 1, -1), reversed(counts), strict=True):
+        groups = [parts[first : first + count] for first in range(0, len(parts), count)]
+        parts = [xp.concat(group, axis=axis) for group in groups]
+    return parts[0]
+
+
+def combine_sums(transform: Transform, sums: AnyArray, shape: tuple[int, ...]) -> AnyArray:
+    """Weigh the sums over a whole signal, and drop their core axes.
+
+    Parameters
+    ----------
+    transform : Transform
+        One whose outputs have no stride, such as with ``T="global"``.
+    sums : array, shape (..., path, 1, ..., 1)
+    shape : tuple of int
+        Samples of the signal along each core axis.
+
+    Returns
+    -------
+    array, shape (..., path)
+    """
     xp = array_namespace(sums)
-    counts = np.array([-(-n // rate) for rate in transform.rates], dtype=np.float64)
-    means = xp.astype(sums[..., 0], xp.float64) / from_numpy(counts, like=sums)
-    return xp.astype(means, getattr(xp, transform.dtype))
+    weights = from_numpy(transform.sum_weights(shape), like=sums)
+    flat = xp.reshape(sums, sums.shape[: sums.ndim - transform.ndim])
+    return xp.astype(xp.astype(flat, xp.float64) * weights, getattr(xp, transform.dtype))
 
 
 def transform_block(
-    transform: Transform, block: Slab, n: int, pieces: list[AnyArray]
+    transform: Transform, block: Block, shape: tuple[int, ...], pieces: Pieces
 ) -> list[AnyArray]:
     """Transform one block.
 
     Parameters
     ----------
     transform : Transform
-    block : Slab
-        What the block needs, by `slab`.
-    n : int
-        Samples of the whole signal.
-    pieces : list of array, each of shape (rows, samples)
-        The ranges ``block.pieces`` of the signal, of any real dtype. Never written to.
+    block : tuple of Slab
+        What the block needs, by `block_of`.
+    shape : tuple of int
+        Samples of the whole signal along each core axis.
+    pieces : list of array, each of shape (rows, *samples)
+        The ranges of the signal that the slabs name, of any real dtype; nested as for
+        `numpy.block`, once for each core axis. A range may come in several parts. Never written
+        to.
 
     Returns
     -------
     list of array
-        One for each of ``transform.outputs``, shape ``(rows, path, time)``, of the transform's
-        dtype. For ``T="global"`` sums, see `combine_sums`. An output is NaN exactly where a
-        sample within the halo of it is not finite, or beyond `LARGEST`.
+        One for each of ``transform.outputs``, shape ``(rows, path, *core)``, of the transform's
+        dtype; sums where an output has no stride, see `combine_sums`. An output is NaN exactly
+        where a sample within the halo of it, along every core axis, is not finite, or beyond
+        `LARGEST`.
     """
-    xp = array_namespace(pieces[0])
-    rows = pieces[0].shape[0]
-    at_once = transform.rows_at_once(rows, block.length)
+    first = _first(pieces)
+    rows = first.shape[0]
+    at_once = transform.rows_at_once(rows, tuple(slab.length for slab in block))
     if rows == at_once:
-        return _transform_some(transform, block, n, pieces)
-    dtype, device = getattr(xp, transform.dtype), device_of(pieces[0])
-    keep = Keep(block.start - block.low, block.stop - block.low)
+        return _transform_some(transform, block, shape, pieces)
+    xp = array_namespace(first)
+    starts = range(0, rows, at_once)
+    if not is_writable(first):
+        parts = [
+            _transform_some(transform, block, shape, _some_rows(pieces, row, row + at_once))
+            for row in starts
+        ]
+        return [xp.concat(some, axis=0) for some in zip(*parts, strict=True)]
+    dtype, device = getattr(xp, transform.dtype), device_of(first)
     arrays = [
-        xp.empty((rows, len(o.paths), keep.n_out(o.stride)), dtype=dtype, device=device)
-        for o in transform.outputs
+        xp.empty((rows, *_output_shape(output, block)), dtype=dtype, device=device)
+        for output in transform.outputs
     ]
-    for first in range(0, rows, at_once):
-        some = slice(first, min(first + at_once, rows))
-        _store(arrays, some, _transform_some(transform, block, n, [p[some, :] for p in pieces]))
+    for row in starts:
+        some = _some_rows(pieces, row, row + at_once)
+        _store(arrays, row, _transform_some(transform, block, shape, some))
     return arrays
 
 
-def _store(arrays: list[AnyArray], rows: slice, values: list[AnyArray]) -> None:
+def _output_shape(output: Output, block: Block) -> tuple[int, ...]:
+    core = (Keep(slab.start - slab.low, slab.stop - slab.low) for slab in block)
+    return (*output.shape, *(keep.n_out(output.stride) for keep in core))
+
+
+def _store(arrays: list[AnyArray], row: int, values: list[AnyArray]) -> None:
     """Put the outputs of some rows in their place; as a call, so that it keeps none of them."""
     for array, value in zip(arrays, values, strict=True):
-        array[rows, :, :] = value
+        array[row : row + value.shape[0], ...] = value
+
+
+def _first(pieces: Pieces) -> AnyArray:
+    while isinstance(pieces, list):
+        pieces = pieces[0]
+    return pieces
+
+
+def _some_rows(pieces: Pieces, start: int, stop: int) -> Pieces:
+    if isinstance(pieces, list):
+        return [_some_rows(piece, start, stop) for piece in pieces]
+    return pieces[start:stop, ...]
 
 
 def _transform_some(
-    transform: Transform, block: Slab, n: int, pieces: list[AnyArray]
+    transform: Transform, block: Block, shape: tuple[int, ...], pieces: Pieces
 ) -> list[AnyArray]:
     """Transform as many rows as the kernel takes in one pass."""
-    xp = array_namespace(pieces[0])
-    keep = Keep(block.start - block.low, block.stop - block.low)
-    padded, mean, bad = _pad(transform, block, n, pieces)
+    xp = array_namespace(_first(pieces))
+    keep = tuple(Keep(slab.start - slab.low, slab.stop - slab.low) for slab in block)
+    padded, mean, bad = _pad(transform, block, shape, pieces)
     values = transform_rows(transform, padded, mean, keep)
     if bad is not None:
         for which, output in enumerate(transform.outputs):
-            touched = _touched(transform, keep, n, bad, output.stride)[:, None, :]
+            touched = _touched(transform, keep, shape, bad, output.stride)
             value = values[which]
-            nan = xp.full_like(value[:, :1, :], xp.nan)
+            between = (1,) * len(output.shape)
+            touched = touched.reshape(touched.shape[0], *between, *touched.shape[1:])
+            nan = xp.full_like(value[:1, ...], xp.nan)
             values[which] = xp.where(from_numpy(touched, like=value), nan, value)
     return values
 
 
 def _pad(
-    transform: Transform, block: Slab, n: int, pieces: list[AnyArray]
+    transform: Transform, block: Block, shape: tuple[int, ...], pieces: Pieces
 ) -> tuple[AnyArray, AnyArray, np.ndarray | None]:
     """Join pieces, extend rows past true ends, take out their mean, fill up to the FFT's length.
 
     Returns the padded rows, the means, and where samples of the extended rows were not finite
     (None if none).
     """
-    xp = array_namespace(pieces[0])
-    wide = [xp.astype(piece, xp.float64) for piece in pieces]
-    x = wide[0] if len(wide) == 1 else xp.concat(wide, axis=1)
-    del wide
+    xp = array_namespace(_first(pieces))
+    axes = tuple(range(1, len(shape) + 1))
+    x = _laid_out(xp, pieces, 1)
     finite = xp.abs(x) <= LARGEST[transform.dtype]  # not so for NaN
     bad = None
     if not bool(xp.all(finite)):
         bad = ~np.asarray(finite)
-        bad = _extend(transform.boundary, block, n, bad, np.zeros((len(bad), 1), bool))
         x = xp.where(finite, x, xp.zeros_like(x))
-        count = xp.sum(xp.astype(finite, xp.float64), axis=1, keepdims=True)
-        mean = xp.sum(x, axis=1, keepdims=True) / xp.where(count > 0, count, xp.ones_like(count))
+        count = xp.sum(xp.astype(finite, xp.float64), axis=axes, keepdims=True)
+        mean = xp.sum(x, axis=axes, keepdims=True) / xp.where(count > 0, count, xp.ones_like(count))
         x = xp.where(finite, x, mean)
     else:
-        mean = xp.mean(x, axis=1, keepdims=True)
-    x = _extend(transform.boundary, block, n, x - mean, -mean)
-    n_ramp = block.length - x.shape[1]
-    if n_ramp:
-        # An FFT joins the two ends of the row. A step there would be louder than the faint high
-        # frequencies of a smooth signal, so a straight line leads back to the first sample.
-        weight = np.arange(1, n_ramp + 1) / (n_ramp + 1)
-        weight = from_numpy(weight, like=x)
-        ramp = x[:, -1:] + (x[:, :1] - x[:, -1:]) * weight
-        x = xp.concat([x, ramp], axis=1)
-    return x, mean[:, 0], bad
+        mean = xp.mean(x, axis=axes, keepdims=True)
+    x = x - mean
+    never = np.zeros((1,) * (len(shape) + 1), bool)
+    for axis, (slab, n, boundary) in enumerate(
+        zip(block, shape, transform.boundaries, strict=True), start=1
+    ):
+        x = _ramped(_extend(boundary, slab, n, x, axis, -mean), slab.length, axis)
+        if bad is not None:
+            bad = _extend(boundary, slab, n, bad, axis, never)
+    return x, xp.reshape(mean, (-1,)), bad
 
 
-def _extend(boundary: str, block: Slab, n: int, x: AnyArray, outside: AnyArray) -> AnyArray:
-    """Return rows over ``[block.low, block.high)`` from the samples of ``block.pieces``.
+def _laid_out(xp: Any, pieces: Pieces, axis: int) -> AnyArray:
+    """Join nested pieces in float64."""
+    if not isinstance(pieces, list):
+        return xp.astype(pieces, xp.float64)
+    parts = [_laid_out(xp, piece, axis + 1) for piece in pieces]
+    return parts[0] if len(parts) == 1 else xp.concat(parts, axis=axis)
 
-    `outside`, shape (rows, 1), is what stands beyond the ends for the boundary "zero".
+
+def _extend(
+    boundary: str, slab: Slab, n: int, x: AnyArray, axis: int, outside: AnyArray
+) -> AnyArray:
+    """Return rows over ``[slab.low, slab.high)`` of one axis from the samples of ``slab.pieces``.
+
+    `outside`, of length one along the core axes, is what stands beyond the ends for the boundary
+    "zero".
     """
     xp = array_namespace(x)
-    if block.n_read == block.high - block.low:
+    if slab.n_read == slab.high - slab.low:
         return x
     if boundary == "periodic":
-        position = np.arange(block.low, block.high) % n
-        return xp.take(x, from_numpy(position, like=x), axis=1)
-    origin = block.pieces[0][0]
+        position = np.arange(slab.low, slab.high) % n
+        return xp.take(x, from_numpy(position, like=x), axis=axis)
+    origin = slab.pieces[0][0]
     sides = []
-    for position in (np.arange(block.low, 0), np.arange(n, block.high)):
+    for position in (np.arange(slab.low, 0), np.arange(n, slab.high)):
         index = from_numpy(source_index(position, n, boundary) - origin, like=x)
-        side = xp.take(x, index, axis=1)
+        side = xp.take(x, index, axis=axis)
         sides.append(xp.broadcast_to(outside, side.shape) if boundary == "zero" else side)
-    return xp.concat([sides[0], x, sides[1]], axis=1)
+    return xp.concat([sides[0], x, sides[1]], axis=axis)
+
+
+def _ramped(x: AnyArray, length: int, axis: int) -> AnyArray:
+    """Fill one axis up to the FFT's length.
+
+    An FFT joins the two ends of the row. A step there would be louder than the faint high
+    frequencies of a smooth signal, so a straight line leads back to the first sample.
+    """
+    n_ramp = length - x.shape[axis]
+    if not n_ramp:
+        return x
+    xp = array_namespace(x)
+    before = (slice(None),) * axis
+    first, last = x[(*before, slice(0, 1), ...)], x[(*before, slice(-1, None), ...)]
+    weight = (np.arange(1, n_ramp + 1) / (n_ramp + 1)).reshape(-1, *(1,) * (x.ndim - 1 - axis))
+    ramp = last + (first - last) * from_numpy(weight, like=x)
+    return xp.concat([x, ramp], axis=axis)
 
 
 def _touched(
-    transform: Transform, keep: Keep, n: int, bad: np.ndarray, stride: int | None
+    transform: Transform,
+    keep: tuple[Keep, ...],
+    shape: tuple[int, ...],
+    bad: np.ndarray,
+    stride: int | None,
 ) -> np.ndarray:
-    """Say which outputs have a sample within the halo that is not finite, shape (rows, time)."""
-    halo = transform.halo
-    shift = 0
-    if transform.boundary == "periodic" and bad.shape[1] == n:
-        # The whole of a periodic signal: windows go around, perhaps more than once.
-        bad = np.pad(bad, ((0, 0), (halo, halo)), mode="wrap")
-        shift = halo
-    count = np.concatenate([np.zeros((len(bad), 1), np.int64), np.cumsum(bad, axis=1)], axis=1)
-    step = stride or 1
-    centre = np.arange(*keep.outputs(step)) * step + shift
-    window = count[:, centre + halo + 1] - count[:, centre - halo]
-    return window.any(axis=1, keepdims=True) if stride is None else window > 0
+    """Say which outputs have a sample within the halo that is not finite, shape (rows, *core)."""
+    halo, step = transform.halo, stride or 1
+    for axis, (kept, n, boundary) in enumerate(
+        zip(keep, shape, transform.boundaries, strict=True), start=1
+    ):
+        shift = 0
+        if boundary == "periodic" and bad.shape[axis] == n:
+            # The whole of a periodic signal: windows go around, perhaps more than once.
+            width = [(0, 0)] * bad.ndim
+            width[axis] = (halo, halo)
+            bad = np.pad(bad, width, mode="wrap")
+            shift = halo
+        width = [(0, 0)] * bad.ndim
+        width[axis] = (1, 0)
+        count = np.pad(np.cumsum(bad, axis=axis), width)
+        centre = np.arange(*kept.outputs(step)) * step + shift
+        window = np.take(count, centre + halo + 1, axis=axis)
+        window = window - np.take(count, centre - halo, axis=axis)
+        bad = window > 0
+        if stride is None:
+            bad = bad.any(axis=axis, keepdims=True)
+    return bad

@@ -1,6 +1,7 @@
 """Integer geometry of blocks: which samples a block owns, reads, and is padded to.
 
-A signal is defined on all integers: its samples, and what the boundary says beyond them. A block
+A signal is defined on all integers: its samples, and what the boundary says beyond them. Axis by
+axis, a block
 owns the samples ``[start, stop)``, that is the outputs at multiples of the stride inside, and
 needs those from ``start - halo`` to ``stop + halo``. It starts at a multiple of the transform's
 alignment, so that each subsampled grid of the cascade is the same grid in every block.
@@ -8,6 +9,7 @@ alignment, so that each subsampled grid of the cascade is the same grid in every
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,32 +20,49 @@ from scatdask.transforms import Transform
 
 @dataclass(frozen=True)
 class Grid:
-    """Blocks of one length along the core axis.
+    """Blocks of one size along the core axes, the last axis fastest.
 
     Attributes
     ----------
-    n : int
-        Samples of the signal.
-    length : int
-        Samples that a block owns, a multiple of the transform's alignment; the last block owns
-        what is left.
+    shape : tuple of int
+        Samples of the signal along each core axis.
+    lengths : tuple of int
+        Samples that a block owns along each, multiples of the transform's alignment; the last
+        blocks own what is left.
+
+    Examples
+    --------
+    >>> grid = Grid((10, 16), (8, 8))
+    >>> len(grid), grid.bounds(3)
+    (4, ((8, 10), (8, 16)))
     """
 
-    n: int
-    length: int
+    shape: tuple[int, ...]
+    lengths: tuple[int, ...]
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Number of blocks along each core axis."""
+        return tuple(-(-n // size) for n, size in zip(self.shape, self.lengths, strict=True))
 
     def __len__(self) -> int:
-        return -(-self.n // self.length)
+        return math.prod(self.counts)
 
-    def bounds(self, index: int) -> tuple[int, int]:
-        """Return the samples [start, stop) that a block owns."""
-        start = index * self.length
-        return start, min(start + self.length, self.n)
+    def bounds(self, index: int) -> tuple[tuple[int, int], ...]:
+        """Return the samples [start, stop) that a block owns along each core axis."""
+        starts = [
+            int(place) * size
+            for place, size in zip(np.unravel_index(index, self.counts), self.lengths, strict=True)
+        ]
+        return tuple(
+            (start, min(start + size, n))
+            for start, size, n in zip(starts, self.lengths, self.shape, strict=True)
+        )
 
 
 @dataclass(frozen=True)
 class Slab:
-    """What one block reads, and where it lies.
+    """What one block reads along one core axis, and where it lies.
 
     Attributes
     ----------
@@ -70,8 +89,32 @@ class Slab:
         return sum(stop - start for start, stop in self.pieces)
 
 
-def slab(transform: Transform, n: int, start: int, stop: int) -> Slab:
-    """Work out what a block needs.
+Block = tuple[Slab, ...]
+
+
+def block_of(
+    transform: Transform, shape: tuple[int, ...], bounds: tuple[tuple[int, int], ...]
+) -> Block:
+    """Work out what a block needs along each core axis.
+
+    Parameters
+    ----------
+    transform : Transform
+    shape : tuple of int
+        Samples of the signal along each core axis.
+    bounds : tuple of (int, int)
+        Samples that the block owns along each, as `Grid.bounds` gives them.
+
+    Returns
+    -------
+    tuple of Slab
+    """
+    axes = range(transform.ndim)
+    return tuple(slab(transform, shape[axis], *bounds[axis], axis=axis) for axis in axes)
+
+
+def slab(transform: Transform, n: int, start: int, stop: int, *, axis: int = 0) -> Slab:
+    """Work out what a block needs along one core axis.
 
     Parameters
     ----------
@@ -80,12 +123,14 @@ def slab(transform: Transform, n: int, start: int, stop: int) -> Slab:
         Samples of the signal.
     start, stop : int
         Samples that the block owns; `start` is a multiple of ``transform.alignment``.
+    axis : int, default 0
+        Which core axis: boundaries may differ.
 
     Returns
     -------
     Slab
     """
-    alignment, periodic = transform.alignment, transform.boundary == "periodic"
+    alignment, periodic = transform.alignment, transform.boundaries[axis] == "periodic"
     if periodic and (start, stop) == (0, n) and n % alignment == 0:
         # The whole of a periodic signal is its own extension: exact, whatever the halo.
         return Slab(start, stop, 0, n, ((0, n),), n)

@@ -6,79 +6,101 @@ import math
 
 import numpy as np
 
-from scatdask.blocks.geometry import Slab, slab
+from scatdask.blocks.geometry import Block, block_of, slab
 from scatdask.transforms import Transform
 
-# Share of the samples read that may be halo.
+# Share of the samples read along an axis that may be halo.
 HALO_OVERHEAD = 0.1
-# A block of a short halo is still this many samples, so that each FFT is worth its call.
-_SHORTEST = 2**17
+# A block of a short halo still has this many samples, so that each FFT is worth its call.
+_SMALLEST = 2**17
 # Bytes for each bin of the filter that is being sampled, in float64.
 SAMPLING_BYTES = 64
 
 
+def _aligned(transform: Transform, samples: float) -> int:
+    return max(math.ceil(samples / transform.alignment), 1) * transform.alignment
+
+
 def _preferred_length(transform: Transform) -> int:
     """Return the shortest block whose halo is at most HALO_OVERHEAD of what it reads."""
-    halo = 2 * math.ceil(transform.halo / transform.alignment) * transform.alignment
-    length = max(halo * (1 / HALO_OVERHEAD - 1), _SHORTEST)
-    return math.ceil(length / transform.alignment) * transform.alignment
+    halo = 2 * _aligned(transform, transform.halo)
+    shortest = _SMALLEST ** (1 / transform.ndim)
+    return _aligned(transform, max(halo * (1 / HALO_OVERHEAD - 1), shortest))
 
 
-def eager_length(transform: Transform, n: int) -> int:
-    """Return the block length for an array in memory: the preferred one, or all if not much more.
+def eager_lengths(transform: Transform, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the sides of a block for an array in memory: preferred ones, or all if not much more.
 
-    The working set of a block, not the length of the signal, is then what has to fit the cache.
+    The working set of a block, not the size of the signal, is then what has to fit the cache.
     """
     length = _preferred_length(transform)
-    return length if n > 2 * length else math.ceil(n / transform.alignment) * transform.alignment
+    return tuple(length if n > 2 * length else _aligned(transform, n) for n in shape)
 
 
-def block_length(
-    transform: Transform, n: int, rows: int, itemsize: int, memory: int, *, at_least: int = 1
-) -> int:
-    """Choose how many samples a block owns.
+def block_lengths(
+    transform: Transform,
+    shape: tuple[int, ...],
+    rows: int,
+    itemsize: int,
+    memory: int,
+    *,
+    at_least: tuple[int, ...] | None = None,
+) -> tuple[int, ...]:
+    """Choose how many samples a block owns along each core axis.
 
     Parameters
     ----------
     transform : Transform
-    n : int
-        Samples of the signal.
+    shape : tuple of int
+        Samples of the signal along each core axis.
     rows : int
         Signals in one block.
     itemsize : int
         Bytes of a sample as it is stored.
     memory : int
         Bytes that a block may take.
-    at_least : int, default 1
+    at_least : tuple of int, optional
         Samples that a block should own where memory allows, such as those of a stored chunk.
 
     Returns
     -------
-    int
-        A multiple of the alignment: the preferred length where memory allows, else less.
+    tuple of int
+        Multiples of the alignment: the preferred length where memory allows, else less.
 
     Raises
     ------
     MemoryError
         If the halo alone needs more.
     """
-    whole = math.ceil(n / transform.alignment) * transform.alignment
-    wanted = math.ceil(at_least / transform.alignment) * transform.alignment
-    length = min(max(_preferred_length(transform), wanted), whole)
-    shortest = min(math.ceil(transform.halo / transform.alignment) * transform.alignment, whole)
-    while block_memory(transform, rows, n, length, itemsize) > memory:
-        if length <= shortest:
-            needed = block_memory(transform, rows, n, shortest, itemsize)
+    preferred = _preferred_length(transform)
+    lengths, shortest = [], []
+    for n, wanted in zip(shape, at_least or (1,) * len(shape), strict=True):
+        whole = _aligned(transform, n)
+        lengths.append(min(max(preferred, _aligned(transform, wanted)), whole))
+        shortest.append(min(_aligned(transform, transform.halo), whole))
+    while block_memory(transform, rows, shape, tuple(lengths), itemsize) > memory:
+        # The longest side that may shrink: cubes have the least halo.
+        free = [axis for axis in range(len(shape)) if lengths[axis] > shortest[axis]]
+        if not free:
+            needed = block_memory(transform, rows, shape, tuple(shortest), itemsize)
             raise MemoryError(
                 f"a block of {rows} signals needs at least {needed / 2**20:.0f} MiB with a halo "
                 f"of {transform.halo} samples, but may take {memory / 2**20:.0f} MiB: allow more "
                 "memory, lower J or T, or raise the tolerance"
             )
-        length = max(length // 2 // transform.alignment * transform.alignment, shortest)
-    return length
+        axis = max(free, key=lambda axis: lengths[axis])
+        half = lengths[axis] // 2 // transform.alignment * transform.alignment
+        lengths[axis] = max(half, shortest[axis])
+    return tuple(lengths)
 
 
-def block_memory(transform: Transform, rows: int, n: int, length: int, itemsize: int) -> int:
+def block_memory(
+    transform: Transform,
+    rows: int,
+    shape: tuple[int, ...],
+    lengths: tuple[int, ...],
+    itemsize: int,
+) -> int:
     """Return the peak bytes of reading, transforming and keeping one block.
 
     Parameters
@@ -86,57 +108,74 @@ def block_memory(transform: Transform, rows: int, n: int, length: int, itemsize:
     transform : Transform
     rows : int
         Signals in the block.
-    n : int
-        Samples of the whole signal.
-    length : int
-        Samples that the block owns.
+    shape : tuple of int
+        Samples of the whole signal along each core axis.
+    lengths : tuple of int
+        Samples that the block owns along each.
     itemsize : int
         Bytes of a sample as it is stored.
     """
-    owned = min(length, n)
-    # A block in the middle reads a halo on either side; near the ends it reads less.
-    start = max((n - owned) // 2 // transform.alignment * transform.alignment, 0)
-    peak = _slab_memory(transform, rows, slab(transform, n, start, start + owned), itemsize)
-    last = (n - 1) // owned * owned
-    if n - last < owned:  # shorter, but more wavelets of it fit one pass
-        peak = max(peak, _slab_memory(transform, rows, slab(transform, n, last, n), itemsize))
+    middle, last = [], []
+    for n, length in zip(shape, lengths, strict=True):
+        owned = min(length, n)
+        # A block in the middle reads a halo on either side; near the ends it reads less.
+        start = max((n - owned) // 2 // transform.alignment * transform.alignment, 0)
+        middle.append((start, start + owned))
+        last.append(((n - 1) // owned * owned, n))
+    peak = _one_block_memory(transform, rows, block_of(transform, shape, tuple(middle)), itemsize)
+    if any(stop - start < length for (start, stop), length in zip(last, lengths, strict=True)):
+        # Smaller, but more wavelets of it fit one pass.
+        end = block_of(transform, shape, tuple(last))
+        peak = max(peak, _one_block_memory(transform, rows, end, itemsize))
     return peak
 
 
-def _slab_memory(transform: Transform, rows: int, block: Slab, itemsize: int) -> int:
+def _one_block_memory(transform: Transform, rows: int, block: Block, itemsize: int) -> int:
     size = np.dtype(transform.dtype).itemsize
-    at_once = transform.rows_at_once(rows, block.length)
+    lengths = tuple(slab.length for slab in block)
+    padded_size, read_size = math.prod(lengths), math.prod(slab.n_read for slab in block)
+    owned = tuple(slab.stop - slab.start for slab in block)
+    at_once = transform.rows_at_once(rows, lengths)
     left_over = rows % at_once or at_once
-    read = rows * block.n_read * itemsize
-    kept = size * sum(len(o.paths) * o.n_out(block.stop - block.start) for o in transform.outputs)
+    read = rows * read_size * itemsize
+    kept = size * sum(math.prod((*o.shape, *o.core_shape(owned))) for o in transform.outputs)
     # In float64, less its mean, and what tells its missing samples; then padded; then the FFT.
-    padding = at_once * block.n_read * (8 * (2 + len(block.pieces)) + 1)
-    padded = 8 * at_once * block.length
+    n_pieces = max(len(slab.pieces) for slab in block)
+    padding = at_once * read_size * (8 * (2 + n_pieces) + 1)
+    padded = 8 * at_once * padded_size
+    if transform.ndim > 1:  # axis after axis is extended, each a copy of the one before
+        padding += padded
     work = max(
-        padded + at_once * block.length * (8 + size),
-        padded + SAMPLING_BYTES * block.length,
+        padded + at_once * padded_size * (8 + size),
+        padded + SAMPLING_BYTES * padded_size,
         *(
-            count * (block.length * 8 + kept) + transform.workspace(count, block.length)
+            count * (padded_size * 8 + kept) + transform.workspace(count, lengths)
             for count in (at_once, left_over)
         ),
     )
     result = rows * kept if rows > at_once else 0
-    return read + result + transform.filter_memory(block.length) + max(padding, work)
+    return read + result + transform.filter_memory(lengths) + max(padding, work)
 
 
 def array_memory(transform: Transform, shape: tuple[int, ...]) -> int:
-    """Return the peak bytes of `transform_array` on an array of a shape (..., n).
+    """Return the peak bytes of `transform_array` on an array of a shape (..., *core).
 
     The input is counted in the transform's dtype.
     """
-    *batch, n = shape
+    batch, core = shape[: -transform.ndim], shape[-transform.ndim :]
     rows = math.prod(batch)
-    length = eager_length(transform, n)
+    lengths = eager_lengths(transform, core)
     size = np.dtype(transform.dtype).itemsize
-    block = block_memory(transform, rows, n, length, 0)
-    result = rows * sum(len(o.paths) * o.n_out(n) for o in transform.outputs) * size
+    block = block_memory(transform, rows, core, lengths, 0)
+    outputs = transform.outputs
+    result = rows * size * sum(math.prod((*o.shape, *o.core_shape(core))) for o in outputs)
     missing = result // size  # one byte each, to see whether any output is NaN
-    if length < n:  # the parts of all blocks, beside the last block's work or their join
-        filters = transform.filter_memory(slab(transform, n, 0, length).length)
+    if any(length < n for length, n in zip(lengths, core, strict=True)):
+        # The parts of all blocks, beside the last block's work or their join.
+        padded = tuple(
+            slab(transform, n, 0, min(length, n), axis=axis).length
+            for axis, (n, length) in enumerate(zip(core, lengths, strict=True))
+        )
+        filters = transform.filter_memory(padded)
         block = max(block + result, 2 * result + filters + missing)
-    return rows * n * size + max(block, result + missing)
+    return rows * math.prod(core) * size + max(block, result + missing)

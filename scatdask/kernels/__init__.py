@@ -3,7 +3,8 @@
 from functools import singledispatch
 
 from scatdask.arrays import AnyArray
-from scatdask.kernels.scattering1d import Keep, scattering1d
+from scatdask.kernels.keep import Keep
+from scatdask.kernels.scattering1d import scattering1d
 from scatdask.transforms import Scattering1D, Transform
 
 __all__ = ["Keep", "transform_rows"]
@@ -11,24 +12,25 @@ __all__ = ["Keep", "transform_rows"]
 
 @singledispatch
 def transform_rows(
-    transform: Transform, x: AnyArray, offset: AnyArray, keep: Keep
+    transform: Transform, x: AnyArray, offset: AnyArray, keep: tuple[Keep, ...]
 ) -> list[AnyArray]:
     """Compute the outputs of a few padded rows; each transform registers its kernel here.
 
     Parameters
     ----------
     transform : Transform
-    x : array, shape (rows, length)
-        Samples of the transform's dtype, taken as one period of a periodic signal.
+    x : array, shape (rows, *lengths)
+        Samples in float64, taken as one period of a periodic signal.
     offset : array, shape (rows,)
         Constant that was taken out of each row.
-    keep : Keep
-        The samples of each row whose outputs are wanted.
+    keep : tuple of Keep
+        For each core axis the samples of each row whose outputs are wanted.
 
     Returns
     -------
     list of array
-        One for each of ``transform.outputs``, shape ``(rows, path, time)``.
+        One for each of ``transform.outputs``, shape ``(rows, path, *core)``, with core axes of
+        length one where outputs are sums over the kept samples.
     """
     raise TypeError(f"no kernel for {type(transform).__name__}")
 

@@ -7,10 +7,10 @@ each (transform, length, precision, device) and kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from scatdask.arrays import (
     AnyArray,
@@ -21,6 +21,7 @@ from scatdask.arrays import (
     fft_of,
 )
 from scatdask.filters import sample_gaussian, sample_morlet
+from scatdask.kernels.keep import Keep
 from scatdask.kernels.operations import (
     FoldedFilter,
     SpectralSmoother,
@@ -29,26 +30,9 @@ from scatdask.kernels.operations import (
     fold_filter,
     tap_smoother,
 )
+from scatdask.kernels.writer import Writer
 from scatdask.transforms import Scattering1D
 from scatdask.transforms.scattering1d import Branch
-
-
-class Keep(NamedTuple):
-    """The samples [start, stop) of a padded row whose outputs are wanted."""
-
-    start: int
-    stop: int
-
-    def outputs(self, stride: int) -> tuple[int, int]:
-        """Return the outputs [first, last) at samples inside."""
-        return self.start // stride, -(-self.stop // stride)
-
-    def n_out(self, stride: int | None) -> int:
-        """Return the number of outputs; one for a sum over all samples (stride None)."""
-        if stride is None:
-            return 1
-        first, last = self.outputs(stride)
-        return last - first
 
 
 @dataclass(frozen=True)
@@ -141,7 +125,7 @@ def _sampled_cascade(
 
 
 def scattering1d(
-    transform: Scattering1D, x: AnyArray, offset: AnyArray, keep: Keep
+    transform: Scattering1D, x: AnyArray, offset: AnyArray, keep: tuple[Keep, ...]
 ) -> list[AnyArray]:
     """Compute the scattering of padded rows.
 
@@ -153,7 +137,7 @@ def scattering1d(
         transform's alignment.
     offset : array of float64, shape (rows,)
         Constant that was taken out of each row; it goes back into order 0.
-    keep : Keep
+    keep : (Keep,)
         The samples whose outputs are wanted; it starts at a multiple of the alignment.
 
     Returns
@@ -164,19 +148,22 @@ def scattering1d(
     """
     xp = array_namespace(x)
     cascade = sampled_cascade(transform, x.shape[1], x)
-    writer = _Writer(transform, x, keep)
+    writer = Writer(transform, x, keep)
+    finish = _LastStep(xp, keep[0], transform.stride, writer.is_sum)
     # The one FFT in float64 whatever the transform's dtype: signals whose low frequencies are loud
     # would drown their faint high ones in its rounding, and it is a small part of the work.
     spectrum = xp.astype(fft_of(x).rfft(x), complex_dtype(xp, transform.dtype))
-    order0 = writer.last_step(cascade.smooth, 1, x, spectrum)
-    order0 = order0 + xp.reshape(writer.weight * offset, (-1, 1))
+    order0 = finish(cascade.smooth, 1, x, spectrum)
+    # A constant in the input counts in order 0 once, or once for each sample of a sum.
+    weight = writer.n_kept if writer.is_sum else 1
+    order0 = order0 + xp.reshape(weight * offset, (-1, 1))
     writer.put((0,), xp.astype(order0, getattr(xp, transform.dtype)))
     del order0
     scratch = Scratch(spectrum)
     for sampled in cascade.branches:
         for members in _batches(transform, sampled.branch, *x.shape):
-            _walk(sampled, members, spectrum, writer, scratch)
-    return writer.arrays
+            _walk(sampled, members, spectrum, finish, writer, scratch)
+    return writer.arrays()
 
 
 def _batches(transform: Scattering1D, branch: Branch, rows: int, n: int) -> Iterator[range]:
@@ -191,7 +178,8 @@ def _walk(
     sampled: SampledBranch,
     members: range,
     spectrum: AnyArray,
-    writer: _Writer,
+    finish: _LastStep,
+    writer: Writer,
     scratch: Scratch,
 ) -> None:
     """Follow some wavelets of one octave down to their first- and second-order outputs."""
@@ -202,7 +190,7 @@ def _walk(
     rate1 = 2**branch.log2_rate
     spectrum1 = fft_of(modulus1).rfft(modulus1) if branch.children else None
     paths = [1 + n1 for n1 in members]
-    writer.put(paths, writer.last_step(sampled.smooth, rate1, modulus1, spectrum1))
+    writer.put(paths, finish(sampled.smooth, rate1, modulus1, spectrum1))
     n_children = len(branch.children)
     for child, (_, log2_rate) in enumerate(branch.children):
         paths = [
@@ -210,29 +198,19 @@ def _walk(
         ]
         filters = sampled.child_filters[child : child + 1]
         modulus2 = filtered_modulus(spectrum1, filters, scratch, "modulus2")
-        writer.put(
-            paths, writer.last_step(sampled.child_smooths[child], 2**log2_rate, modulus2, None)
-        )
+        writer.put(paths, finish(sampled.child_smooths[child], 2**log2_rate, modulus2, None))
 
 
-class _Writer:
-    """Take the last step of each path, the average, and put it in its place."""
+@dataclass(frozen=True)
+class _LastStep:
+    """The last step of each path: the average, the sum, or nothing but to keep what is wanted."""
 
-    def __init__(self, transform: Scattering1D, x: AnyArray, keep: Keep) -> None:
-        xp = array_namespace(x)
-        self.xp, self.keep, self.stride = xp, keep, transform.stride
-        self.arrays = []
-        self.places: dict[int, tuple[int, int]] = {}
-        for array, output in enumerate(transform.outputs):
-            shape = (x.shape[0], len(output.paths), keep.n_out(output.stride))
-            dtype = getattr(xp, transform.dtype)
-            self.arrays.append(xp.empty(shape, dtype=dtype, device=device_of(x)))
-            self.places.update({path: (array, row) for row, path in enumerate(output.paths)})
-        self.is_sum = transform.outputs[0].stride is None
-        # How often a constant in the input counts in order 0: once, or once for each sample.
-        self.weight = keep.stop - keep.start if self.is_sum else 1
+    xp: Any
+    keep: Keep
+    stride: int | None
+    is_sum: bool
 
-    def last_step(
+    def __call__(
         self,
         smooth: SpectralSmoother | TapSmoother | None,
         rate: int,
@@ -250,10 +228,3 @@ class _Writer:
         if spectrum is None:
             spectrum = fft_of(samples).rfft(samples)
         return smooth(spectrum, first, last)
-
-    def put(self, paths: Sequence[int], values: AnyArray) -> None:
-        """Store the outputs of some paths, all rows of a path together, shape (batch, time)."""
-        rows = self.arrays[0].shape[0]
-        for i, path in enumerate(paths):
-            array, place = self.places[path]
-            self.arrays[array][:, place, :] = values[i * rows : (i + 1) * rows, :]

@@ -6,10 +6,16 @@ import dataclasses
 import hashlib
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 if TYPE_CHECKING:
+    from typing import Self
+
     import xarray as xr
 
     from scatdask.arrays import AnyArray
@@ -30,11 +36,30 @@ class Output:
     paths : tuple of int
         Rows of the path table.
     stride : int or None
-        Input samples per output; None for one number per signal (``T="global"``).
+        Input samples per output along each core axis; None for one number per signal
+        (``T="global"``).
+    inner : tuple of (str, int)
+        Names and lengths of axes that lie between ``path`` and the core axes.
     """
 
     paths: tuple[int, ...]
     stride: int | None
+    inner: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes before the core axes: paths, then the inner ones."""
+        return (len(self.paths), *(size for _, size in self.inner))
+
+    def core_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the lengths of the core axes of the output of a signal of a shape.
+
+        Examples
+        --------
+        >>> Output((0,), 8).core_shape((32, 33)), Output((0,), None).core_shape((32, 33))
+        ((4, 5), ())
+        """
+        return () if self.stride is None else tuple(self.n_out(n) for n in shape)
 
     def n_out(self, n: int) -> int:
         """Return the number of outputs of `n` input samples."""
@@ -48,9 +73,16 @@ class Transform(ABC):
     """
 
     name: ClassVar[str]
-    boundary: str
+    ndim: ClassVar[int] = 1
+    boundary: str | tuple[str, ...]
     dtype: str
     tolerance: float
+    selection: tuple[int, ...] | None = None
+
+    @property
+    def boundaries(self) -> tuple[str, ...]:
+        """How the signal goes on past its ends, for each core axis."""
+        return (self.boundary,) * self.ndim if isinstance(self.boundary, str) else self.boundary
 
     @property
     @abstractmethod
@@ -60,12 +92,12 @@ class Transform(ABC):
     @property
     @abstractmethod
     def halo(self) -> int:
-        """Input samples that an output needs on either side."""
+        """Input samples that an output needs on either side, along each core axis."""
 
     @property
     @abstractmethod
     def alignment(self) -> int:
-        """The coarsest internal subsampling: every block starts at a multiple of it."""
+        """The coarsest internal subsampling: every block starts at multiples of it."""
 
     @property
     @abstractmethod
@@ -74,8 +106,21 @@ class Transform(ABC):
 
     @property
     @abstractmethod
+    def all_path_indices(self) -> tuple[tuple[int, ...], ...]:
+        """For each path, selected or not, the indices that name it."""
+
+    @cached_property
+    def path_indices(self) -> tuple[tuple[int, ...], ...]:
+        """For each path the indices that name it."""
+        everything = self.all_path_indices
+        return (
+            everything if self.selection is None else tuple(everything[p] for p in self.selection)
+        )
+
+    @property
     def n_paths(self) -> int:
         """The number of scattering paths."""
+        return len(self.path_indices)
 
     @property
     @abstractmethod
@@ -83,28 +128,80 @@ class Transform(ABC):
         """Subsampling of each path before the average."""
 
     @abstractmethod
-    def paths(self, spacing: float | None = None) -> xr.Dataset:
+    def paths(self, spacing: float | tuple[float, ...] | None = None) -> xr.Dataset:
         """Return the table of paths."""
 
-    @abstractmethod
-    def check_length(self, n: int) -> None:
-        """Raise ValueError where a signal of `n` samples is too short to mean anything."""
+    def select(self, predicate: Callable[[xr.Dataset], Any]) -> Self:
+        """Return the same transform with fewer paths; what they do not need is not computed.
+
+        Parameters
+        ----------
+        predicate : callable
+            Takes the table of paths, as `paths` gives it, and returns for each row whether to
+            keep it.
+
+        Raises
+        ------
+        ValueError
+            If no path is left, or the answer has another length than the table.
+
+        Examples
+        --------
+        >>> from scatdask import Scattering1D
+        >>> S = Scattering1D(J=6, Q=8)
+        >>> S.n_paths, S.select(lambda path: path.order < 2).n_paths
+        (126, 33)
+        """
+        wanted = np.asarray(predicate(self.paths()), dtype=bool)
+        if wanted.shape != (self.n_paths,):
+            raise ValueError(
+                f"the predicate gave shape {wanted.shape} for a table of {self.n_paths} paths: "
+                "compare coordinates of the table, as in lambda path: path.order == 2"
+            )
+        rows = self.selection or range(len(self.all_path_indices))
+        chosen = tuple(rows[place] for place in np.flatnonzero(wanted))
+        return dataclasses.replace(self, selection=chosen)  # type: ignore[type-var]
 
     @abstractmethod
-    def rows_at_once(self, rows: int, n: int) -> int:
-        """Return how many rows of padded length `n` the kernel takes in one pass."""
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Raise ValueError where a signal of a shape is too short to mean anything."""
+
+    def sum_weights(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return the factor of each path's sum over a signal of a shape (outputs without stride).
+
+        By default such that sums over the samples of each path's own rate become means.
+        """
+        counts = [np.prod([-(-n // rate) for n in shape], dtype=np.float64) for rate in self.rates]
+        return 1 / np.array(counts)
 
     @abstractmethod
-    def workspace(self, rows: int, n: int) -> int:
+    def rows_at_once(self, rows: int, shape: tuple[int, ...]) -> int:
+        """Return how many rows of a padded shape the kernel takes in one pass."""
+
+    @abstractmethod
+    def workspace(self, rows: int, shape: tuple[int, ...]) -> int:
         """Return the bytes that the kernel needs beside its input, output and filters."""
 
     @abstractmethod
-    def filter_memory(self, n: int) -> int:
-        """Return the bytes of the filters sampled for rows of padded length `n`, which are kept."""
+    def filter_memory(self, shape: tuple[int, ...]) -> int:
+        """Return the bytes of the filters for rows of a padded shape, which are kept."""
 
     @abstractmethod
     def flops(self, shape: tuple[int, ...]) -> float:
-        """Estimate the floating-point operations for an input of a shape."""
+        """Estimate the floating-point operations for an input of a shape ``(..., *core)``."""
+
+    def memory(self, shape: tuple[int, ...]) -> int:
+        """Return the peak bytes of a call on an array of a shape, input and output included.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            ``(..., *core)``.
+        """
+        # As with __call__, a convenience: the sizes are those of the block function.
+        from scatdask.blocks import array_memory
+
+        return array_memory(self, shape)
 
     def parameters(self) -> dict[str, Any]:
         """Return the constructor's arguments, as JSON can hold them."""
@@ -112,6 +209,8 @@ class Transform(ABC):
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)  # type: ignore[arg-type]
         }
+        if values.get("selection", ()) is None:  # all paths: as before there was a choice
+            del values["selection"]
         return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
 
     def fingerprint(self) -> str:
@@ -120,18 +219,20 @@ class Transform(ABC):
         return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
     def __call__(self, x: AnyArray) -> AnyArray:
-        """Transform an array over its last axis.
+        """Transform an array over its last axes.
 
         Parameters
         ----------
-        x : array, shape (..., n)
-            Real samples, of any library of the array API standard. Never written to.
+        x : array, shape (..., *core)
+            Real samples, of any library of the array API standard. Never written to. The
+            transform's `ndim` last axes are its core axes.
 
         Returns
         -------
-        array, shape (..., path, time)
-            ``time`` is absent for ``T="global"``. For ``T=0`` a list with one array of shape
-            ``(..., n_out)`` for each path, at its own rate.
+        array, shape (..., path, *core)
+            Core axes are absent where there is one number for the whole signal, as for
+            ``T="global"``. Where each path keeps its own rate (``T=0``) a list with one array of
+            shape ``(..., n_out)`` for each.
 
         Raises
         ------

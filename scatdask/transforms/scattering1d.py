@@ -212,7 +212,7 @@ class Scattering1D(Transform):
         return tuple(branches)
 
     @cached_property
-    def path_indices(self) -> tuple[tuple[int, ...], ...]:
+    def all_path_indices(self) -> tuple[tuple[int, ...], ...]:
         """For each path the indices of its wavelets: (), (n1,) or (n1, n2)."""
         order1 = [(n1,) for branch in self.branches for n1 in branch.wavelets]
         order2 = [
@@ -223,12 +223,7 @@ class Scattering1D(Transform):
         ]
         return ((), *order1, *order2)
 
-    @property
-    def n_paths(self) -> int:
-        """The number of scattering paths."""
-        return len(self.path_indices)
-
-    def paths(self, spacing: float | None = None) -> xr.Dataset:
+    def paths(self, spacing: float | tuple[float, ...] | None = None) -> xr.Dataset:
         """Return the table of paths.
 
         Parameters
@@ -251,6 +246,8 @@ class Scattering1D(Transform):
         """
         import xarray as xr
 
+        if isinstance(spacing, tuple):
+            (spacing,) = spacing
         order = np.array([len(path) for path in self.path_indices], dtype=np.int64)
         table: dict[str, Any] = {"order": ("path", order, {"long_name": "scattering order"})}
         for level, bank in enumerate(self.wavelets, start=1):
@@ -336,11 +333,12 @@ class Scattering1D(Transform):
             raise ValueError("with T=0 each path has its own rate: see outputs")
         return self.outputs[0].n_out(n)
 
-    def check_length(self, n: int) -> None:
-        """Raise ValueError where a signal of `n` samples is too short to mean anything.
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Raise ValueError where a signal of shape ``(n,)`` is too short to mean anything.
 
         "periodic" and "zero" say what the signal is outside, so any length will do for them.
         """
+        (n,) = shape
         if n < 1:
             raise ValueError("the signal has no samples: its core axis has length 0")
         if self.boundary in ("periodic", "zero"):
@@ -368,9 +366,9 @@ class Scattering1D(Transform):
         """Return how many FFTs of length `n` fit the cache; never less than fill the lanes."""
         return max(LANES, CACHE_BYTES // (2 * np.dtype(self.dtype).itemsize * n))
 
-    def rows_at_once(self, rows: int, n: int) -> int:
-        """Return how many rows of padded length `n` the kernel takes in one pass."""
-        fits = self._fits(n)
+    def rows_at_once(self, rows: int, shape: tuple[int, ...]) -> int:
+        """Return how many rows of padded shape ``(n,)`` the kernel takes in one pass."""
+        fits = self._fits(*shape)
         if rows <= LANES or rows * LANES <= fits:
             return max(rows, 1)
         return min(rows, fits) // LANES * LANES
@@ -386,16 +384,17 @@ class Scattering1D(Transform):
         """Share of a filter's peak below which its response is lost in the rounding of the FFT."""
         return float(np.finfo(self.dtype).eps) / 10
 
-    def workspace(self, rows: int, n: int) -> int:
+    def workspace(self, rows: int, shape: tuple[int, ...]) -> int:
         """Return the bytes that the kernel needs beside its input, output and filters.
 
         Parameters
         ----------
         rows : int
             Signals in one pass.
-        n : int
+        shape : (int,)
             Padded length of each.
         """
+        (n,) = shape
         first, second = self.wavelets
         n_smooth = n // self.stride if self.low_pass and self.stride else 0
         product = modulus1 = modulus2 = passing = 0
@@ -422,8 +421,9 @@ class Scattering1D(Transform):
         words = rows * n + product + modulus1 + modulus2 + passing + scratch
         return np.dtype(self.dtype).itemsize * words
 
-    def filter_memory(self, n: int) -> int:
-        """Return the bytes of the filters sampled for rows of padded length `n`, which are kept."""
+    def filter_memory(self, shape: tuple[int, ...]) -> int:
+        """Return the bytes of the filters for rows of padded shape ``(n,)``, which are kept."""
+        (n,) = shape
         first, second = self.wavelets
         total: float = sum(self._bins(wavelet, n, n)[0] for wavelet in first)
         for branch in self.branches:
@@ -450,19 +450,6 @@ class Scattering1D(Transform):
         low, high = morlet_support(wavelet.xi, wavelet.sigma, self.filter_tolerance)
         mirrored = max(-low, 0.0) * n + max(high * n - length / 2, 0.0)
         return min(math.ceil((high - low) * n) + 2, length), min(math.ceil(mirrored), length // 2)
-
-    def memory(self, shape: tuple[int, ...]) -> int:
-        """Return the peak bytes of a call on an array of a shape, input and output included.
-
-        Parameters
-        ----------
-        shape : tuple of int
-            ``(..., n)``.
-        """
-        # As with __call__, a convenience: the sizes are those of the block function.
-        from scatdask.blocks import array_memory
-
-        return array_memory(self, shape)
 
     def flops(self, shape: tuple[int, ...]) -> float:
         """Estimate the floating-point operations for an input of a shape ``(..., n)``.

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from scatdask import Scattering1D
-from scatdask.blocks import Grid, combine_sums, slab, transform_block
+from scatdask.blocks import Grid, block_of, combine_sums, transform_block
 from scatdask.transforms.scattering1d import FAINTNESS
 from tests.reference import PAD_MODES
 
@@ -15,15 +15,15 @@ TOLERANCE = {"float64": 1e-6, "float32": 5e-5}
 def in_blocks(transform: Scattering1D, x: np.ndarray, length: int) -> list[np.ndarray]:
     """Transform block by block, as both roads do, and return one array a path."""
     n = x.shape[1]
-    grid = Grid(n, length)
+    grid = Grid((n,), (length,))
     parts = []
     for index in range(len(grid)):
-        block = slab(transform, n, *grid.bounds(index))
-        pieces = [x[:, a:b] for a, b in block.pieces]
-        parts.append(transform_block(transform, block, n, pieces))
+        block = block_of(transform, (n,), grid.bounds(index))
+        pieces = [x[:, a:b] for a, b in block[0].pieces]
+        parts.append(transform_block(transform, block, (n,), pieces))
     if transform.T == "global":
         sums = sum(part[0].astype(np.float64) for part in parts)
-        return list(np.moveaxis(combine_sums(transform, sums, n), -1, 0))
+        return list(np.moveaxis(combine_sums(transform, sums, (n,)), -1, 0))
     places = {}
     for which, output in enumerate(transform.outputs):
         joined = np.concatenate([part[which] for part in parts], axis=-1)

@@ -22,8 +22,8 @@ transforms = st.builds(
 
 @given(n=st.integers(1, 500), length=st.integers(1, 600))
 def test_blocks_of_a_grid_lie_side_by_side(n, length):
-    grid = Grid(n, length)
-    bounds = [grid.bounds(index) for index in range(len(grid))]
+    grid = Grid((n,), (length,))
+    bounds = [grid.bounds(index)[0] for index in range(len(grid))]
     assert bounds[0][0] == 0
     assert bounds[-1][1] == n
     assert all(a[1] == b[0] for a, b in pairwise(bounds))

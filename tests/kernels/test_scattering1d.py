@@ -31,7 +31,7 @@ def run(transform: Scattering1D, xp, x: np.ndarray, keep: Keep | None = None) ->
     """Call the kernel and return one array a path."""
     offset = np.zeros(len(x), dtype=x.dtype)
     keep = keep or Keep(0, x.shape[1])
-    arrays = transform_rows(transform, xp.asarray(x), xp.asarray(offset), keep)
+    arrays = transform_rows(transform, xp.asarray(x), xp.asarray(offset), (keep,))
     places = {
         path: xp.to_numpy(array)[:, row]
         for array, output in zip(arrays, transform.outputs, strict=True)
@@ -119,7 +119,7 @@ def test_offset_goes_back_into_order_zero_only(xp, rng):
     offset = np.array([100.0, -7.0])
     for T, weight in ((None, 1), (0, 1), ("global", 256)):
         transform = transform_of({"J": 4, "T": T})
-        keep = Keep(0, 256)
+        keep = (Keep(0, 256),)
         with_offset = transform_rows(transform, xp.asarray(x), xp.asarray(offset), keep)
         without = transform_rows(transform, xp.asarray(x), xp.asarray(0 * offset), keep)
         for a, b, output in zip(with_offset, without, transform.outputs, strict=True):
@@ -215,7 +215,7 @@ def test_filters_for_one_library_are_not_given_to_another(rng):
 
 def test_a_transform_without_a_kernel_is_named():
     with pytest.raises(TypeError, match="no kernel for str"):
-        transform_rows("a transform", np.zeros((1, 8)), np.zeros(1), Keep(0, 8))  # type: ignore[arg-type]
+        transform_rows("a transform", np.zeros((1, 8)), np.zeros(1), (Keep(0, 8),))  # type: ignore[arg-type]
 
 
 def test_keep_counts_outputs():

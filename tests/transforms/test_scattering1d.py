@@ -75,36 +75,36 @@ def test_parameters_are_normalised():
 @pytest.mark.parametrize("boundary", ["reflect", "nearest"])
 def test_too_short_signals_name_the_largest_scale_that_fits(boundary):
     transform = Scattering1D(8, boundary=boundary)
-    transform.check_length(256)
+    transform.check_shape((256,))
     with pytest.raises(ValueError, match=r"2\*\*J = 256 samples but the signal has 255: the large"):
-        transform.check_length(255)
+        transform.check_shape((255,))
     with pytest.raises(ValueError, match=r"the largest J that fits is 7, or say what lies outside"):
-        transform.check_length(255)
+        transform.check_shape((255,))
     with pytest.raises(ValueError, match="the largest J that fits is 1, or"):
-        transform.check_length(2)
+        transform.check_shape((2,))
     with pytest.raises(ValueError, match="no J fits, or"):
-        transform.check_length(1)
+        transform.check_shape((1,))
     wide = Scattering1D(4, T=100, boundary=boundary)
-    wide.check_length(100)
+    wide.check_shape((100,))
     with pytest.raises(
         ValueError, match=r"^T=100 exceeds the signal's 99 .* T that fits is 99, or"
     ):
-        wide.check_length(99)
+        wide.check_shape((99,))
     with pytest.raises(ValueError, match=f'boundary="periodic" or "zero" .now {boundary!r}'):
-        wide.check_length(99)
+        wide.check_shape((99,))
 
 
 @pytest.mark.parametrize("boundary", ["periodic", "zero"])
 def test_any_length_will_do_where_the_outside_is_known(boundary):
     transform = Scattering1D(8, T=1000, boundary=boundary)
     for n in (1, 2, 255, 999):
-        transform.check_length(n)
+        transform.check_shape((n,))
 
 
 @pytest.mark.parametrize("boundary", ["reflect", "nearest", "periodic", "zero"])
 def test_no_samples_are_an_error_for_every_boundary(boundary):
     with pytest.raises(ValueError, match="no samples"):
-        Scattering1D(3, boundary=boundary).check_length(0)
+        Scattering1D(3, boundary=boundary).check_shape((0,))
 
 
 # Paths
@@ -268,7 +268,7 @@ def test_rows_at_once_fit_the_cache_and_fill_the_lanes():
     for n in (64, 4096, 2**16, 2**20):
         fits = max(LANES, CACHE_BYTES // (8 * n))
         for rows in (0, 1, 3, 5, 8, 1001):
-            at_once = transform.rows_at_once(rows, n)
+            at_once = transform.rows_at_once(rows, (n,))
             assert 1 <= at_once <= max(rows, 1)
             assert at_once <= fits
             assert at_once == max(rows, 1) or at_once % LANES == 0
