@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -62,3 +63,21 @@ def as_tolerance(name: str, value: Any) -> float:
     if not 1e-15 <= number <= 0.1:
         raise ValueError(f"{name} must lie between 1e-15 and 0.1, got {value!r}")
     return number
+
+
+def as_selection(name: str, value: Any, n_paths: int) -> tuple[int, ...] | None:
+    """Return rows of a table of `n_paths` paths as a tuple of ints, None where all are chosen."""
+    if value is None:
+        return None
+    if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
+        raise TypeError(f"{name} must be a sequence of integers or None, got {value!r}")
+    rows = tuple(
+        as_integer(f"{name}[{place}]", row, at_least=0, at_most=n_paths - 1)
+        for place, row in enumerate(value)
+    )
+    if not rows:
+        raise ValueError(f"{name} must keep at least one of the {n_paths} paths, got {value!r}")
+    for before, after in itertools.pairwise(rows):
+        if after <= before:
+            raise ValueError(f"{name} must be increasing, got {after} after {before}")
+    return None if len(rows) == n_paths else rows

@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from scatdask.transforms.validation import as_dtype, as_integer, as_member, as_pair, as_tolerance
+from scatdask.transforms.validation import (
+    as_dtype,
+    as_integer,
+    as_member,
+    as_pair,
+    as_selection,
+    as_tolerance,
+)
 
 
 @pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3)])
@@ -75,3 +82,36 @@ def test_tolerances():
     for nonsense in (None, "small", [1e-6]):
         with pytest.raises(TypeError, match=r"^tolerance must be a number, got "):
             as_tolerance("tolerance", nonsense)
+
+
+@pytest.mark.parametrize("rows", [(0, 3, 4), [0, 3, 4], np.array([0, 3, 4]), iter([0, 3, 4])])
+def test_selections_of_any_kind(rows):
+    chosen = as_selection("selection", rows, 5)
+    assert chosen == (0, 3, 4)
+    assert all(type(row) is int for row in chosen)
+
+
+def test_the_selection_of_everything_is_none():
+    assert as_selection("selection", None, 5) is None
+    assert as_selection("selection", range(5), 5) is None
+    assert as_selection("selection", (0,), 1) is None
+    assert as_selection("selection", range(4), 5) == (0, 1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("rows", "error", "message"),
+    [
+        ((), ValueError, r"^selection must keep at least one of the 5 paths, got \(\)$"),
+        ((0, 5), ValueError, r"^selection\[1\] must be at most 4, got 5$"),
+        ((-1,), ValueError, r"^selection\[0\] must be at least 0, got -1$"),
+        ((2, 1), ValueError, "^selection must be increasing, got 1 after 2$"),
+        ((1, 1), ValueError, "^selection must be increasing, got 1 after 1$"),
+        ((1.0,), TypeError, r"^selection\[0\] must be an integer, got 1.0$"),
+        ((False, True), TypeError, r"^selection\[0\] must be an integer, got False$"),
+        (3, TypeError, "^selection must be a sequence of integers or None, got 3$"),
+        ("012", TypeError, "^selection must be a sequence of integers or None, got '012'$"),
+    ],
+)
+def test_what_is_no_selection_is_named(rows, error, message):
+    with pytest.raises(error, match=message):
+        as_selection("selection", rows, 5)
