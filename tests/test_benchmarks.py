@@ -30,7 +30,7 @@ def test_replay_does_the_ffts_that_were_recorded(ffts, rng):
         ffts.replay(calls)()
 
     def shapes(these):
-        return [(call.name, call.shape, call.row_stride, call.dtype) for call in these]
+        return [(call.name, call.shape, call.strides, call.dtype) for call in these]
 
     assert shapes(again) == shapes(calls)
 

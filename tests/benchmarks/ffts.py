@@ -19,7 +19,8 @@ from unittest import mock
 import numpy as np
 import scipy.fft
 
-NAMES = ("fft", "ifft", "rfft", "irfft")
+NAMES = ("fft", "ifft", "rfft", "irfft", "fftn", "ifftn", "rfftn", "irfftn")
+IN_PLACE = ("fft", "ifft", "fftn", "ifftn")
 
 
 class Call(NamedTuple):
@@ -27,7 +28,7 @@ class Call(NamedTuple):
 
     name: str
     shape: tuple[int, ...]
-    row_stride: int
+    strides: tuple[int, ...]
     dtype: str
     arguments: tuple[Any, ...]
     keywords: tuple[tuple[str, Any], ...]
@@ -40,9 +41,8 @@ def recorded() -> Iterator[list[Call]]:
 
     def recorder(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def record(x: np.ndarray, *arguments: Any, **keywords: Any) -> Any:
-            contiguous = x.ndim == 1 or x.strides[-2] <= x.itemsize * x.shape[-1]
-            row = x.shape[-1] if contiguous else x.strides[-2] // x.itemsize
-            calls.append(Call(name, x.shape, row, x.dtype.str, arguments, tuple(keywords.items())))
+            how = tuple(keywords.items())
+            calls.append(Call(name, x.shape, x.strides, x.dtype.str, arguments, how))
             return function(x, *arguments, **keywords)
 
         return record
@@ -57,11 +57,11 @@ def replay(calls: list[Call]) -> Callable[[], None]:
     buffers: dict[tuple[Any, ...], np.ndarray] = {}
     steps = []
     for call in calls:
-        place = (call.shape, call.row_stride, call.dtype)
+        place = (call.shape, call.strides, call.dtype)
         if place not in buffers:
             buffers[place] = _buffer(*place)
         keywords = dict(call.keywords)
-        if keywords.get("overwrite_x") and call.name in ("fft", "ifft"):
+        if keywords.get("overwrite_x") and call.name in IN_PLACE:
             # In place again and again: the norm must stay, or numbers get denormal, and slow.
             keywords["norm"] = "ortho"
         function = getattr(scipy.fft, call.name)
@@ -74,12 +74,17 @@ def replay(calls: list[Call]) -> Callable[[], None]:
     return run
 
 
-def _buffer(shape: tuple[int, ...], row_stride: int, dtype: str) -> np.ndarray:
-    values = np.random.default_rng(0).standard_normal((*shape[:-1], row_stride))
-    return values.astype(dtype)[..., : shape[-1]]
+def _buffer(shape: tuple[int, ...], strides: tuple[int, ...], dtype: str) -> np.ndarray:
+    """Return an array laid out as the one that was transformed, on memory of its own."""
+    itemsize = np.dtype(dtype).itemsize
+    reach = sum((n - 1) * abs(stride) for n, stride in zip(shape, strides, strict=True))
+    values = np.random.default_rng(0).standard_normal(reach // itemsize + 1).astype(dtype)
+    return np.lib.stride_tricks.as_strided(values, shape, tuple(map(abs, strides)))
 
 
-def measure(J: int, Q: int, n: int, rows: int, rounds: int) -> dict[str, Any]:
+def measure(
+    transform: str, parameters: dict[str, Any], shape: list[int], rows: int, rounds: int
+) -> dict[str, Any]:
     """Time calls of a transform, their kernel, and their FFTs in turn.
 
     Returns
@@ -90,8 +95,8 @@ def measure(J: int, Q: int, n: int, rows: int, rounds: int) -> dict[str, Any]:
     import scatdask
     from scatdask.blocks import function
 
-    transform = scatdask.Scattering1D(J=J, Q=Q)
-    x = np.random.default_rng(0).standard_normal((rows, n), dtype=np.float32)
+    called = getattr(scatdask, transform)(**parameters)
+    x = np.random.default_rng(0).standard_normal((rows, *shape), dtype=np.float32)
     in_kernel: list[float] = []
     kernel = function.transform_rows
 
@@ -102,21 +107,21 @@ def measure(J: int, Q: int, n: int, rows: int, rounds: int) -> dict[str, Any]:
         return result
 
     with recorded() as calls:
-        transform(x)
+        called(x)
     ffts = replay(calls)
     ffts()
     times: dict[str, list[float]] = {"call": [], "kernel": [], "ffts": []}
     with mock.patch.object(function, "transform_rows", timed):
         for _ in range(rounds):
             in_kernel.clear()
-            times["call"].append(_seconds(lambda: transform(x)))
+            times["call"].append(_seconds(lambda: called(x)))
             times["kernel"].append(sum(in_kernel))
             times["ffts"].append(_seconds(ffts))
     result: dict[str, Any] = {k: statistics.median(v) / rows for k, v in times.items()}
     for name in ("call", "kernel"):
         pairs = zip(times[name], times["ffts"], strict=True)
         result[f"{name}_over_ffts"] = statistics.median(a / b for a, b in pairs)
-    return {**result, "n_ffts": len(calls), "rows": rows, "J": J, "Q": Q, "n": n}
+    return {**result, "n_ffts": len(calls)}
 
 
 def _seconds(function: Callable[[], Any]) -> float:
@@ -127,4 +132,4 @@ def _seconds(function: Callable[[], Any]) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(**json.loads(sys.argv[1]))))
+    print(json.dumps(measure(*json.loads(sys.argv[1]))))

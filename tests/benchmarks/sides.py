@@ -34,7 +34,7 @@ def noise(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def kernel_scatdask(case: dict[str, Any]) -> Side:
-    """Prepare `scatdask.Scattering1D` on a batch of signals."""
+    """Prepare a transform of scatdask on a batch of signals."""
     import scatdask
 
     if case.get("fft") == "mkl":
@@ -42,28 +42,36 @@ def kernel_scatdask(case: dict[str, Any]) -> Side:
         import scipy.fft
 
         scipy.fft.set_global_backend(backend)
-    transform = scatdask.Scattering1D(J=case["J"], Q=case["Q"])
-    x = noise((case["rows"], case["n"]))
-    exact = scatdask.Scattering1D(J=case["J"], Q=case["Q"], dtype="float64")(x[:1])
-    got = transform(x[:1])
-    error = np.linalg.norm(got - exact, axis=-1) / np.linalg.norm(exact, axis=-1)
+    kind, parameters = getattr(scatdask, case["transform"]), case["parameters"] | case["ours"]
+    transform = kind(**parameters)
+    x = noise((case["rows"], *case["our_shape"]))
+    exact = kind(**parameters, dtype="float64")(x[:1])[0]
+    got = transform(x[:1])[0]
+    error, size = _norms(got - exact), _norms(exact)
     info = {
         "dtype": str(got.dtype),
         "paths": transform.n_paths,
-        "error_of_worst_path": float(error.max()),
-        "error": float(np.linalg.norm(got - exact) / np.linalg.norm(exact)),
+        "error_of_worst_path": float((error / size).max()),
+        "error": float(np.linalg.norm(error) / np.linalg.norm(size)),
     }
     return lambda: transform(x), time.process_time, info
 
 
+def _norms(y: np.ndarray) -> np.ndarray:
+    """Return the L2 norm of each path."""
+    return np.linalg.norm(y.reshape(len(y), -1), axis=1)
+
+
 def kernel_kymatio(case: dict[str, Any]) -> Side:
     """Prepare Kymatio's NumPy frontend on a batch of signals."""
-    from kymatio.numpy import Scattering1D
+    import kymatio.numpy
 
-    transform = Scattering1D(J=case["J"], shape=case["n"], Q=case["Q"])
-    x = noise((case["rows"], case["n"]))
-    got = transform(x[:1])
-    info = {"dtype": str(got.dtype), "paths": got.shape[-2]}
+    shape = case["shape"][0] if len(case["shape"]) == 1 else tuple(case["shape"])
+    start = time.perf_counter()
+    transform = getattr(kymatio.numpy, case["transform"])(**case["parameters"], shape=shape)
+    info = {"seconds_of_filters": time.perf_counter() - start}
+    x = noise((case["rows"], *case["shape"]))
+    info["dtype"] = str(transform(x[:1]).dtype)
     return lambda: transform(x), time.process_time, info
 
 
