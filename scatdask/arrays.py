@@ -56,9 +56,11 @@ def from_numpy(array: np.ndarray, *, like: AnyArray) -> AnyArray:
 
 
 def fft_of(x: AnyArray) -> Any:
-    """Return ``rfft, irfft, ifft`` over the last axis for the library of `x`.
+    """Return the FFTs for the library of `x`.
 
-    The inverse ones may write to their input, which is always a spectrum made for them.
+    ``rfft(a)``, ``irfft(a, n=)`` and ``ifft(a)`` are over the last axis; ``rfftn(a, axes=)``,
+    ``irfftn(a, s=, axes=)`` and ``ifftn(a, axes=)`` over several. The inverse ones may write to
+    their input, which is always a spectrum made for them.
 
     NumPy arrays go through `scipy.fft`, whose backends (mkl_fft, pyfftw, ducc0) users may choose
     with `scipy.fft.set_global_backend`. One thread each: blocks are what runs in parallel.
@@ -71,6 +73,9 @@ def fft_of(x: AnyArray) -> Any:
         rfft=lambda a: scipy.fft.rfft(a, workers=1),
         irfft=lambda a, *, n: scipy.fft.irfft(a, n, workers=1, overwrite_x=True),
         ifft=lambda a: scipy.fft.ifft(a, workers=1, overwrite_x=True),
+        rfftn=lambda a, *, axes: scipy.fft.rfftn(a, axes=axes, workers=1),
+        irfftn=lambda a, *, s, axes: scipy.fft.irfftn(a, s, axes=axes, workers=1, overwrite_x=True),
+        ifftn=lambda a, *, axes: scipy.fft.ifftn(a, axes=axes, workers=1, overwrite_x=True),
     )
 
 

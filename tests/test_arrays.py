@@ -50,6 +50,21 @@ def test_ffts_are_those_of_numpy(xp, rng, n):
     np.testing.assert_allclose(found, np.fft.ifft(wave), atol=1e-14)
 
 
+@pytest.mark.parametrize("shape", [(4, 6), (3, 4, 5)])
+def test_ffts_over_several_axes_are_those_of_numpy(xp, rng, shape):
+    axes = tuple(range(-len(shape), 0))
+    real = rng.standard_normal((2, *shape))
+    spectrum = np.fft.rfftn(real, axes=axes)
+    wave = rng.standard_normal((2, *shape)) + 1j * rng.standard_normal((2, *shape))
+    like = xp.asarray(real)
+    fft = arrays.fft_of(like)
+    np.testing.assert_allclose(xp.to_numpy(fft.rfftn(like, axes=axes)), spectrum, atol=1e-13)
+    found = fft.irfftn(arrays.from_numpy(spectrum.copy(), like=like), s=shape, axes=axes)
+    np.testing.assert_allclose(xp.to_numpy(found), real, atol=1e-13)
+    found = fft.ifftn(arrays.from_numpy(wave.copy(), like=like), axes=axes)
+    np.testing.assert_allclose(xp.to_numpy(found), np.fft.ifftn(wave, axes=axes), atol=1e-13)
+
+
 def test_ffts_of_numpy_keep_single_precision():
     fft = arrays.fft_of(np.zeros(1))
     assert fft.rfft(np.zeros(8, np.float32)).dtype == np.complex64
