@@ -25,6 +25,7 @@ import numpy as np
 
 from scatdask.filters import Wavelet, low_pass_reach, low_pass_sigma, morlet_bank, morlet_support
 from scatdask.transforms.base import BOUNDARIES, DTYPES, Output, Transform
+from scatdask.transforms.tables import wavelet_columns
 from scatdask.transforms.validation import (
     as_dtype,
     as_integer,
@@ -251,22 +252,8 @@ class Scattering1D(Transform):
         order = np.array([len(path) for path in self.path_indices], dtype=np.int64)
         table: dict[str, Any] = {"order": ("path", order, {"long_name": "scattering order"})}
         for level, bank in enumerate(self.wavelets, start=1):
-            label = f"of the order-{level} wavelet"
             chosen = [path[level - 1] if len(path) >= level else None for path in self.path_indices]
-            index = np.array([-1 if n is None else n for n in chosen], dtype=np.int64)
-            j = np.array([-1 if n is None else bank[n].j for n in chosen], dtype=np.int64)
-            xi = np.array([np.nan if n is None else bank[n].xi for n in chosen])
-            sigma = np.array([np.nan if n is None else bank[n].sigma for n in chosen])
-            unit = {"units": "cycles per sample"}
-            table[f"n{level}"] = ("path", index, {"long_name": f"index {label}"})
-            table[f"j{level}"] = ("path", j, {"long_name": f"log2 of the subsampling {label}"})
-            table[f"xi{level}"] = ("path", xi, {"long_name": f"centre frequency {label}", **unit})
-            table[f"sigma{level}"] = ("path", sigma, {"long_name": f"width {label}", **unit})
-            if spacing is not None:
-                frequency = {"long_name": f"centre frequency {label}"}
-                table[f"frequency{level}"] = ("path", xi / spacing, frequency)
-                bandwidth = {"long_name": f"width {label}"}
-                table[f"bandwidth{level}"] = ("path", sigma / spacing, bandwidth)
+            table |= wavelet_columns(level, bank, chosen, spacing)
         return xr.Dataset(coords=table)
 
     # Geometry
