@@ -91,7 +91,7 @@ def transform_array(transform: Transform, x: AnyArray) -> AnyArray:
     if not transform.is_ragged:
         return shaped[0]
     places = {
-        path: shaped[which][(..., row, *(slice(None),) * transform.ndim)]
+        path: shaped[which][(..., row, *(slice(None),) * (len(output.inner) + transform.ndim))]
         for which, output in enumerate(transform.outputs)
         for row, path in enumerate(output.paths)
     }
@@ -131,16 +131,17 @@ def combine_sums(transform: Transform, sums: AnyArray, shape: tuple[int, ...]) -
     ----------
     transform : Transform
         One whose outputs have no stride, such as with ``T="global"``.
-    sums : array, shape (..., path, 1, ..., 1)
+    sums : array, shape (..., path, *inner, 1, ..., 1)
     shape : tuple of int
         Samples of the signal along each core axis.
 
     Returns
     -------
-    array, shape (..., path)
+    array, shape (..., path, *inner)
     """
     xp = array_namespace(sums)
-    weights = from_numpy(transform.sum_weights(shape), like=sums)
+    weights = transform.sum_weights(shape).reshape(-1, *(1,) * len(transform.outputs[0].inner))
+    weights = from_numpy(weights, like=sums)
     flat = xp.reshape(sums, sums.shape[: sums.ndim - transform.ndim])
     return xp.astype(xp.astype(flat, xp.float64) * weights, getattr(xp, transform.dtype))
 
