@@ -90,7 +90,7 @@ def test_same_call_gives_the_same_task_names(x):
 def test_unaveraged_paths_equal_the_plain_transform(x):
     transform = Scattering1D(J=4, T=0, dtype="float64")
     paths = transform(x.values.T)
-    got = apply(x, transform, dim="time")
+    got = apply(x, transform, dims="time")
     for output in transform.outputs:
         array = got[f"u_stride{output.stride}"]
         for row, path in enumerate(output.paths):
@@ -118,7 +118,7 @@ def test_zero_size_batch(x):
 
 def test_transform_is_applied_to_any_dim(x):
     space = x.rename(time="x").assign_coords(x=("x", np.arange(N) * 5.0, {"units": "m"}))
-    got = apply(space, Scattering1D(J=3), dim="x")
+    got = apply(space, Scattering1D(J=3), dims="x")
     assert got.frequency1.units == "1/m"
     np.testing.assert_array_equal(got.x, space.x[::8])
 
@@ -330,7 +330,7 @@ def test_array_of_another_library():
             return self
 
     with pytest.raises(TypeError, match=r"u is held by a .*Duck, which is not an array of"):
-        apply(xr.DataArray(Duck(), dims="time", name="u"), Scattering1D(J=3), dim="time")
+        apply(xr.DataArray(Duck(), dims="time", name="u"), Scattering1D(J=3), dims="time")
 
 
 def test_non_finite_samples_warn_where_they_are_seen(x):

@@ -1,21 +1,29 @@
 """The xarray side: what an axis says about sampling, and the labels of a result."""
 
 from scatdask.labels.attributes import edge_affected, output_attrs
-from scatdask.labels.axis import Sampling, sampling
+from scatdask.labels.axis import Sampling, sampling, samplings
 from scatdask.labels.choice import choose
 from scatdask.labels.coords import output_coords, output_names
+from scatdask.labels.dims import as_dims, check_dims, check_sizes
 from scatdask.labels.faults import STEP_TOLERANCE
 from scatdask.labels.output import assemble, assemble_dataset
+from scatdask.labels.spacing import Spacing, common_spacing
 
 __all__ = [
     "STEP_TOLERANCE",
     "Sampling",
+    "Spacing",
+    "as_dims",
     "assemble",
     "assemble_dataset",
+    "check_dims",
+    "check_sizes",
     "choose",
+    "common_spacing",
     "edge_affected",
     "output_attrs",
     "output_coords",
     "output_names",
     "sampling",
+    "samplings",
 ]

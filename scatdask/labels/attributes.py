@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from scatdask._version import __version__
 from scatdask.labels.axis import Sampling
+from scatdask.labels.spacing import common_spacing
 from scatdask.transforms import Transform
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ _OF_SAMPLES = frozenset(
 def output_attrs(
     source: xr.DataArray,
     transform: Transform,
-    dim: Hashable,
-    sampling: Sampling,
+    dims: tuple[Hashable, ...],
+    samplings: tuple[Sampling, ...],
     stride: int | None,
     *,
     keep_attrs: bool = True,
@@ -50,12 +51,13 @@ def output_attrs(
     ----------
     source : DataArray
     transform : Transform
-    dim : hashable
-        Core axis.
-    sampling : Sampling
-        Of the core axis.
+    dims : tuple of hashable
+        Core dimensions.
+    samplings : tuple of Sampling
+        Of each core dimension.
     stride : int or None
-        Input samples per output of this array; None for one number per signal.
+        Input samples per output of this array, along each core dimension; None for one number
+        per signal.
     keep_attrs : bool, default True
         Keep the source's attributes that hold of coefficients too, such as ``units``.
 
@@ -64,7 +66,8 @@ def output_attrs(
     dict
         With ``transform``, its parameters, ``stride``, ``halo``, ``edge_affected`` (see
         `edge_affected`), ``sampling``, ``sampling_step``, ``sampling_unit``,
-        ``scatdask_version``, ``long_name`` and ``history``.
+        ``scatdask_version``, ``long_name`` and ``history``. With several core dimensions there
+        are ``edge_affected_<dim>``, ``sampling_step_<dim>`` and ``sampling_unit_<dim>`` for each.
     """
     attrs = {k: v for k, v in source.attrs.items() if keep_attrs and k not in _OF_SAMPLES}
     what = source.attrs.get("long_name") if keep_attrs else None
@@ -73,21 +76,37 @@ def output_attrs(
     attrs["transform"] = transform.name
     # "dtype" is a name that xarray reserves, and the data say it themselves.
     parameters = {k: v for k, v in transform.parameters().items() if k != "dtype"}
-    attrs |= {key: value for key, value in parameters.items() if value is not None}
+    attrs |= {key: _storable(value) for key, value in parameters.items() if value is not None}
     attrs["halo"] = transform.halo
     if stride is not None:
         attrs["stride"] = stride
-        attrs["edge_affected"] = list(edge_affected(transform, source.sizes[dim], stride))
-    attrs["sampling"] = sampling.description
-    if sampling.step is not None:
-        attrs["sampling_step"] = sampling.step
-        attrs["sampling_unit"] = sampling.step_unit
+    said = [one.description for one in samplings]
+    if note := common_spacing(samplings).note:
+        said.append(note)
+    attrs["sampling"] = "; ".join(said)
+    for axis, (dim, one) in enumerate(zip(dims, samplings, strict=True)):
+        end = f"_{dim}" if len(dims) > 1 else ""
+        if one.step is not None:
+            attrs[f"sampling_step{end}"] = one.step
+            attrs[f"sampling_unit{end}"] = one.step_unit
+        if stride is not None:
+            touched = edge_affected(transform, source.sizes[dim], stride, axis=axis)
+            attrs[f"edge_affected{end}"] = list(touched)
     attrs["scatdask_version"] = __version__
-    attrs["history"] = extended_history(source if keep_attrs else None, transform, dim)
+    attrs["history"] = extended_history(source if keep_attrs else None, transform, dims)
     return attrs
 
 
-def edge_affected(transform: Transform, n: int, stride: int) -> tuple[int, int]:
+def _storable(value: Any) -> Any:
+    """Return a parameter as any format can hold it: NetCDF has lists of numbers only."""
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, list) and any(isinstance(item, str) for item in value):
+        return ", ".join(map(str, value))
+    return value
+
+
+def edge_affected(transform: Transform, n: int, stride: int, *, axis: int = 0) -> tuple[int, int]:
     """Count the outputs whose support reaches past a true end of the signal.
 
     They depend on the boundary, that is on an assumption, and not on samples alone.
@@ -96,9 +115,11 @@ def edge_affected(transform: Transform, n: int, stride: int) -> tuple[int, int]:
     ----------
     transform : Transform
     n : int
-        Samples of the signal.
+        Samples of the signal along the axis.
     stride : int
         Input samples per output.
+    axis : int, default 0
+        Which core axis: boundaries may differ.
 
     Returns
     -------
@@ -113,7 +134,7 @@ def edge_affected(transform: Transform, n: int, stride: int) -> tuple[int, int]:
     >>> (first - 1) * S.stride < S.halo <= first * S.stride
     True
     """
-    if transform.boundary == "periodic":
+    if transform.boundaries[axis] == "periodic":
         return 0, 0
     n_out = -(-n // stride)
     first = min(-(-transform.halo // stride), n_out)
@@ -122,13 +143,14 @@ def edge_affected(transform: Transform, n: int, stride: int) -> tuple[int, int]:
 
 
 def extended_history(
-    source: xr.DataArray | xr.Dataset | None, transform: Transform, dim: Hashable
+    source: xr.DataArray | xr.Dataset | None, transform: Transform, dims: tuple[Hashable, ...]
 ) -> str:
     """Return the source's history with a line for the transform.
 
     The line has no date, so that the same call gives the same result.
     """
     arguments = ", ".join(f"{k}={v!r}" for k, v in transform.parameters().items() if v is not None)
-    line = f"scatdask {__version__}: {transform.name}({arguments}) over {dim}"
+    over = ", ".join(map(str, dims))
+    line = f"scatdask {__version__}: {transform.name}({arguments}) over {over}"
     before = "" if source is None else str(source.attrs.get("history", ""))
     return f"{before.rstrip()}\n{line}" if before.strip() else line

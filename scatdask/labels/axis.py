@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from scatdask.labels.faults import Faults
 from scatdask.labels.ticks import Ticks, as_ticks, check_kind
@@ -26,23 +28,50 @@ class Sampling:
     Attributes
     ----------
     step : float or None
-        Distance between neighbouring samples; None where the axis has no coordinate or only one
-        sample.
+        Distance between neighbouring samples, positive; None where the axis has no coordinate or
+        only one sample.
     unit : str
         Unit of frequencies: the inverse of the step's, or "cycles per sample" without a step.
     step_unit : str
         Unit of the step.
     description : str
         The same in words.
+    decreasing : bool
+        Whether the coordinate runs backwards, as latitudes from north to south.
     """
 
     step: float | None
     unit: str
     step_unit: str
     description: str
+    decreasing: bool = False
 
 
-def sampling(coord: xr.DataArray | None, dim: Hashable) -> Sampling:
+def samplings(obj: xr.DataArray | xr.Dataset, dims: tuple[Hashable, ...]) -> tuple[Sampling, ...]:
+    """Read the sampling of each core dimension off its coordinate.
+
+    A coordinate may run backwards where there are several core dimensions: maps and volumes have
+    no arrow of time, and latitudes are often stored from north to south.
+
+    Parameters
+    ----------
+    obj : DataArray or Dataset
+    dims : tuple of hashable
+
+    Returns
+    -------
+    tuple of Sampling
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `sampling`.
+    """
+    backwards = len(dims) > 1
+    return tuple(sampling(obj.coords.get(dim), dim, may_decrease=backwards) for dim in dims)
+
+
+def sampling(coord: xr.DataArray | None, dim: Hashable, *, may_decrease: bool = False) -> Sampling:
     """Read the sampling step off a coordinate, and check that it is uniform.
 
     The coordinate is read in blocks, so one that lies on disk is never loaded whole. Each step
@@ -57,6 +86,8 @@ def sampling(coord: xr.DataArray | None, dim: Hashable) -> Sampling:
         cftime or numeric. None if there is none.
     dim : hashable
         Name of the axis.
+    may_decrease : bool, default False
+        Whether the coordinate may run backwards, all the way.
 
     Returns
     -------
@@ -77,7 +108,7 @@ def sampling(coord: xr.DataArray | None, dim: Hashable) -> Sampling:
     >>> time = xr.date_range("2024-01-01", periods=100, freq="10ms")
     >>> sampling(xr.DataArray(time, dims="time"), "time")
     Sampling(step=0.01, unit='Hz', step_unit='s',
-             description='time is sampled every 0.01 s (100 Hz)')
+             description='time is sampled every 0.01 s (100 Hz)', decreasing=False)
     >>> sampling(None, "time").unit
     'cycles per sample'
     """
@@ -92,14 +123,21 @@ def sampling(coord: xr.DataArray | None, dim: Hashable) -> Sampling:
     begin = end = 0.0
     for first, ticks in _blocks(coord, dim):
         if faults is None:
-            faults, begin = Faults(dim, ticks), float(ticks.values[0])
+            decreasing = may_decrease and _runs_backwards(ticks)
+        if decreasing:
+            ticks = replace(ticks, values=-ticks.values)
+        if faults is None:
+            faults, begin = Faults(dim, ticks, decreasing=decreasing), float(ticks.values[0])
         faults.look(first, ticks)
         end = float(ticks.values[-1])
     assert faults is not None
     faults.raise_if_any()
     step = (end - begin) / (coord.sizes[dim] - 1) / ticks.per_unit
     unit, step_unit = ("Hz", "s") if ticks.is_time else _units(coord.attrs.get("units"), dim)
-    return Sampling(step, unit, step_unit, _describe(dim, step, unit, step_unit))
+    description = _describe(dim, step, unit, step_unit)
+    if decreasing:
+        description += ", decreasing"
+    return Sampling(step, unit, step_unit, description, decreasing)
 
 
 def _blocks(coord: xr.DataArray, dim: Hashable) -> Iterator[tuple[int, Ticks]]:
@@ -111,6 +149,13 @@ def _blocks(coord: xr.DataArray, dim: Hashable) -> Iterator[tuple[int, Ticks]]:
         if origin is None:
             origin = values[0]
         yield first, as_ticks(values, origin, dim)
+
+
+def _runs_backwards(ticks: Ticks) -> bool:
+    """Whether more of the steps between good values go down than up."""
+    good = ~ticks.missing
+    steps = np.diff(ticks.values)[good[1:] & good[:-1]]
+    return int((steps < 0).sum()) > int((steps > 0).sum())
 
 
 def _unknown(description: str) -> Sampling:

@@ -7,6 +7,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from scatdask.labels.axis import Sampling
+from scatdask.labels.spacing import Spacing, common_spacing
 from scatdask.transforms import Output, Transform
 
 if TYPE_CHECKING:
@@ -36,33 +37,33 @@ def output_names(variable: Hashable | None, transform: Transform) -> tuple[str, 
 def output_coords(
     source: xr.DataArray | xr.Dataset,
     transform: Transform,
-    dim: Hashable,
-    sampling: Sampling,
-    chunks: Sequence[Any] | None = None,
+    dims: tuple[Hashable, ...],
+    samplings: tuple[Sampling, ...],
+    chunks: Sequence[tuple[Any, ...]] | None = None,
 ) -> xr.Dataset:
     """Return all coordinates of the result.
 
-    Coordinates along the core axis, of any number of dimensions, are every stride-th of the
-    source's; those without it are the source's. Nothing is computed or loaded. Encodings are not
-    inherited.
+    Coordinates along core dimensions, of any number of dimensions, are every stride-th of the
+    source's along each; those without any are the source's. Nothing is computed or loaded.
+    Encodings are not inherited.
 
     Parameters
     ----------
     source : DataArray or Dataset
     transform : Transform
-    dim : hashable
-        Core axis.
-    sampling : Sampling
-        Of the core axis.
-    chunks : sequence, optional
-        For each of ``transform.outputs`` the chunks of the result along the core axis. Lazy
+    dims : tuple of hashable
+        Core dimensions.
+    samplings : tuple of Sampling
+        Of each core dimension.
+    chunks : sequence of tuple, optional
+        For each of ``transform.outputs`` the chunks of the result along each core dimension. Lazy
         coordinates get the same, because slices of theirs would be irregular; by default one.
 
     Returns
     -------
     Dataset
         Without data variables. Where the transform yields several arrays (``T=0``), names and
-        dims along the core axis and along ``path`` end in ``_stride<stride>``.
+        core dims and of ``path`` end in ``_stride<stride>``.
 
     Raises
     ------
@@ -70,26 +71,31 @@ def output_coords(
         If the source has a name that the result needs.
     """
     coords = source.coords.to_dataset().drop_encoding()
-    along = [name for name, coord in coords.coords.items() if dim in coord.dims]
-    paths = _with_units(transform.paths(sampling.step), sampling)
+    along = [name for name, coord in coords.coords.items() if {*dims} & {*coord.dims}]
+    spacing = common_spacing(samplings)
+    paths = _with_units(transform.paths(spacing.steps), spacing)
     _check_names(source, transform, paths)
     apart = coords.drop_vars([name for name in coords.coords if name not in along])
     result = coords.drop_vars(along)
     lazy = [name for name in along if coords[name].chunks is not None]
-    for output, sizes in zip(transform.outputs, chunks or repeat(-1)):  # noqa: B905 - endless
+    whole = repeat((-1,) * len(dims))
+    for output, along_dims in zip(transform.outputs, chunks or whole):  # noqa: B905 - endless
         end = suffix(transform, output)
+        sizes = dict(zip(dims, along_dims, strict=True))
         if output.stride is not None and along:
-            part = apart.isel({dim: slice(None, None, output.stride)})
+            every = slice(None, None, output.stride)
+            part = apart.isel({dim: every for dim in dims if dim in apart.dims})
             for name in along:
                 # Cells of the source's length no longer fit, unless they were sliced as well.
                 if part[name].attrs.get("bounds") not in (None, *part.coords):
                     del part[name].attrs["bounds"]
-            names = {name: f"{name}{end}" for name in {*along, dim}} if end else {}
+            names = {name: f"{name}{end}" for name in {*along, *dims}} if end else {}
             held = part.drop_vars(lazy)
             result = result.assign_coords(_renamed(held, names).coords)
             if lazy:
                 others = [name for name in along if name not in lazy]
-                part = part.drop_vars(others).chunk({dim: sizes})
+                part = part.drop_vars(others)
+                part = part.chunk({dim: s for dim, s in sizes.items() if dim in part.dims})
                 result = result.assign_coords(_renamed(part, names).coords)
         rows = paths.isel({PATH: list(output.paths)}) if end else paths
         names = {name: f"{name}{end}" for name in (*paths.coords, PATH)} if end else {}
@@ -102,11 +108,14 @@ def _renamed(coords: xr.Dataset, names: Mapping[Hashable, str]) -> xr.Dataset:
     return coords.rename({old: new for old, new in names.items() if old in present})
 
 
-def _with_units(paths: xr.Dataset, sampling: Sampling) -> xr.Dataset:
-    for name in paths.coords:
+def _with_units(table: xr.Dataset, spacing: Spacing) -> xr.Dataset:
+    """Fill in the units that follow from the axes."""
+    for name, coord in table.coords.items():
         if str(name).startswith(("frequency", "bandwidth")):
-            paths[name].attrs["units"] = sampling.unit
-    return paths
+            coord.attrs.setdefault("units", spacing.inverse)
+        elif str(name).startswith(("wavelength", "scale")):
+            coord.attrs.setdefault("units", spacing.unit)
+    return table
 
 
 def _check_names(

@@ -44,10 +44,13 @@ class Faults:
         Name of the axis.
     ticks : Ticks
         Its first block, whose median step is the reference.
+    decreasing : bool, default False
+        Whether the signs of all ticks were changed, because the axis runs backwards.
     """
 
-    def __init__(self, dim: Hashable, ticks: Ticks) -> None:
+    def __init__(self, dim: Hashable, ticks: Ticks, *, decreasing: bool = False) -> None:
         self.dim = dim
+        self.decreasing = decreasing
         self.per_unit, self.is_time = ticks.per_unit, ticks.is_time
         good = ~ticks.missing
         steps = np.diff(ticks.values)[good[1:] & good[:-1]]
@@ -87,6 +90,12 @@ class Faults:
             raise ValueError(
                 f"coordinate {dim!r} lacks {_times(self.missing.count, 'value')}: the first is "
                 f"{value} at index {index}. Drop those samples or fill in the coordinate"
+            )
+        if self.falling.count and self.decreasing:
+            raise ValueError(
+                f"coordinate {dim!r} decreases, but goes back up at "
+                f"{_times(self.falling.count, 'place')}: {self._first(self.falling)}. Sort it "
+                f"with obj.sortby({dim!r}){self._leap_second(self.falling)}"
             )
         if self.falling.count:
             raise ValueError(

@@ -1,13 +1,13 @@
-"""A transform over a dask array: checks, the size of blocks, and the mean over blocks."""
+"""A transform over a dask array: checks, the size of blocks, and totals over blocks."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-from scatdask.blocks import block_length, block_memory, check_dtype
+from scatdask.blocks import block_lengths, block_memory, check_dtype
 from scatdask.lazy.graph import block_arrays, check_backend, result_meta
-from scatdask.lazy.task import mean_of_sums
+from scatdask.lazy.task import combine_chunk
 from scatdask.transforms import Transform
 
 if TYPE_CHECKING:
@@ -19,34 +19,37 @@ _CHUNKS_PER_BLOCK = 4
 _FLOPS_PER_TASK = 1e9
 
 
-def scattering(x: da.Array, transform: Transform, *, length: int | None = None) -> list[da.Array]:
-    """Transform a dask array over its last axis, lazily.
+def scattering(
+    x: da.Array, transform: Transform, *, lengths: tuple[int, ...] | None = None
+) -> list[da.Array]:
+    """Transform a dask array over its last axes, lazily.
 
     Nothing is computed and nothing rechunked. One task makes one block of the output from the
-    chunks of the source that its slab touches, whatever their sizes. Chunks of the batch axes
-    are kept; those along time are regular.
+    chunks of the source that its slabs touch, whatever their sizes. Chunks of the batch axes
+    are kept; those along the core axes are regular.
 
     Parameters
     ----------
-    x : dask.array.Array, shape (*batch, n)
+    x : dask.array.Array, shape (*batch, *core)
         Real samples in chunks of any sizes.
     transform : Transform
-    length : int, optional
-        Samples that a block owns, a multiple of ``transform.alignment``; by default
-        `lazy_block_length`.
+    lengths : tuple of int, optional
+        Samples that a block owns along each core axis, multiples of ``transform.alignment``; by
+        default `lazy_block_lengths`.
 
     Returns
     -------
     list of dask.array.Array
-        One for each of ``transform.outputs``, shape ``(*batch, path, time)``, or
-        ``(*batch, path)`` where the output has no stride.
+        One for each of ``transform.outputs``, shape ``(*batch, path, *inner, *core)``, without
+        core axes where the output has no stride.
 
     Raises
     ------
     TypeError
         If `x` is not a dask array with a classic graph, or its samples are not real numbers.
     ValueError
-        If chunk sizes are unknown, the signal is too short, or `length` is not aligned.
+        If chunk sizes are unknown, there are too few axes, the signal is too short, or `lengths`
+        are not aligned.
     MemoryError
         If a block of so many signals would not fit.
 
@@ -66,78 +69,90 @@ def scattering(x: da.Array, transform: Transform, *, length: int | None = None) 
             f"the chunk sizes of x are unknown (shape {x.shape}): compute them first with "
             "x.compute_chunk_sizes()"
         )
-    n = x.shape[-1]
-    transform.check_length(n)
-    if length is None:
-        length = lazy_block_length(x, transform)
-    elif length < 1 or length % transform.alignment:
+    if x.ndim < transform.ndim:
+        raise ValueError(f"x has {x.ndim} axes: {transform.name} needs at least {transform.ndim}")
+    shape = x.shape[x.ndim - transform.ndim :]
+    transform.check_shape(shape)
+    if lengths is None:
+        lengths = lazy_block_lengths(x, transform)
+    elif len(lengths) != transform.ndim or any(
+        length < 1 or length % transform.alignment for length in lengths
+    ):
         raise ValueError(
-            f"length={length} is not a positive multiple of the transform's alignment, "
-            f"{transform.alignment}"
+            f"lengths={lengths} are not {transform.ndim} positive numbers, each a multiple of the "
+            f"transform's alignment, {transform.alignment}"
         )
-    arrays = block_arrays(x, transform, length)
+    arrays = block_arrays(x, transform, lengths)
     return [
-        _mean(array, transform, n) if output.stride is None else array
+        _combined(array, transform, shape) if output.stride is None else array
         for array, output in zip(arrays, transform.outputs, strict=True)
     ]
 
 
-def lazy_block_length(x: da.Array, transform: Transform) -> int:
-    """Choose how many samples a block owns.
+def lazy_block_lengths(x: da.Array, transform: Transform) -> tuple[int, ...]:
+    """Choose how many samples a block owns along each core axis.
 
     The block function's own preference (a halo of at most a tenth of the reads, in what memory
-    allows), doubled up to the length of a source chunk while its task is short.
+    allows), doubled up to the size of a source chunk while its task is short.
 
     Parameters
     ----------
-    x : dask.array.Array, shape (*batch, n)
+    x : dask.array.Array, shape (*batch, *core)
     transform : Transform
 
     Returns
     -------
-    int
-        A multiple of ``transform.alignment``.
+    tuple of int
+        Multiples of ``transform.alignment``.
 
     Raises
     ------
     MemoryError
-        If even the shortest block would take too much.
+        If even the smallest block would take too much.
     """
     import dask
     from dask.utils import parse_bytes
 
     check_backend(x)
-    n = x.shape[-1]
-    rows = math.prod(max(sizes, default=0) for sizes in x.chunks[:-1])
-    longest, itemsize = max(x.chunks[-1]), x.dtype.itemsize
-    chunk = max(parse_bytes(dask.config.get("array.chunk-size")), rows * longest * itemsize)
-    memory = _CHUNKS_PER_BLOCK * chunk
+    n_batch = x.ndim - transform.ndim
+    shape = x.shape[n_batch:]
+    rows = math.prod(max(sizes, default=0) for sizes in x.chunks[:n_batch])
+    longest, itemsize = tuple(max(sizes) for sizes in x.chunks[n_batch:]), x.dtype.itemsize
+    chunk = rows * math.prod(longest) * itemsize
+    memory = _CHUNKS_PER_BLOCK * max(parse_bytes(dask.config.get("array.chunk-size")), chunk)
     try:
-        length = block_length(transform, n, rows, itemsize, memory)
+        lengths = block_lengths(transform, shape, rows, itemsize, memory)
     except MemoryError as error:
         raise MemoryError(
             f"{error}. A lazy block keeps the batch chunks of the source, here {rows} signals: "
             'rechunk the other dimensions, or raise "array.chunk-size" in dask\'s configuration'
         ) from None
-    while (
-        2 * length <= longest
-        and 2 * transform.flops((rows, length)) <= _FLOPS_PER_TASK
-        and block_memory(transform, rows, n, 2 * length, itemsize) <= memory
-    ):
-        length *= 2
-    return length
+    while True:
+        # The shortest side first: cubes have the least halo.
+        for axis in sorted(range(len(shape)), key=lambda axis: lengths[axis]):
+            longer = (*lengths[:axis], 2 * lengths[axis], *lengths[axis + 1 :])
+            if (
+                longer[axis] <= longest[axis]
+                and transform.flops((rows, *longer)) <= _FLOPS_PER_TASK
+                and block_memory(transform, rows, shape, longer, itemsize) <= memory
+            ):
+                lengths = longer
+                break
+        else:
+            return lengths
 
 
-def _mean(sums: da.Array, transform: Transform, n: int) -> da.Array:
-    """Reduce the sums of blocks, shape (*batch, path, block), to means over the signal."""
-    total = sums.astype("float64").sum(axis=-1, keepdims=True)
-    meta = result_meta(sums, transform, total.ndim - 1)
+def _combined(sums: da.Array, transform: Transform, shape: tuple[int, ...]) -> da.Array:
+    """Reduce the sums of blocks, shape (*batch, path, *blocks), to numbers of the signal."""
+    core = tuple(range(sums.ndim - transform.ndim, sums.ndim))
+    total = sums.astype("float64").sum(axis=core, keepdims=True)
+    meta = result_meta(sums, transform, core[0])
     return total.map_blocks(
-        mean_of_sums,
+        combine_chunk,
         transform,
-        n,
-        drop_axis=total.ndim - 1,
+        shape,
+        drop_axis=core,
         dtype=meta.dtype,
         meta=meta,
-        name=f"{transform.name}-mean-{sums.name.rpartition('-')[2]}",
+        name=f"{transform.name}-whole-{sums.name.rpartition('-')[2]}",
     )

@@ -6,7 +6,7 @@ import xarray as xr
 
 import scatdask
 from scatdask import Scattering1D
-from scatdask.labels import edge_affected, output_attrs, sampling
+from scatdask.labels import edge_affected, output_attrs, sampling, samplings
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def x():
 def attrs_of(x, transform=None, stride=None, **kwargs):
     transform = transform or Scattering1D(J=4)
     stride = stride or transform.stride
-    return output_attrs(x, transform, "time", sampling(x.time, "time"), stride, **kwargs)
+    return output_attrs(x, transform, ("time",), samplings(x, ("time",)), stride, **kwargs)
 
 
 def test_attributes_say_how_it_was_made(x):
@@ -87,7 +87,9 @@ def test_source_is_not_changed(x):
 @pytest.mark.parametrize("T", [None, 0, "global", 5])
 def test_attributes_can_be_stored(x, T):
     transform = Scattering1D(J=3, T=T)
-    attrs = output_attrs(x, transform, "time", sampling(None, "time"), transform.outputs[0].stride)
+    attrs = output_attrs(
+        x, transform, ("time",), (sampling(None, "time"),), transform.outputs[0].stride
+    )
     assert json.loads(json.dumps(attrs)) == attrs
     assert None not in attrs.values()
     assert "sampling_step" not in attrs

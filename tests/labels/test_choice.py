@@ -21,14 +21,14 @@ def ds():
 
 
 def test_numeric_variables_with_the_dim_are_chosen_and_the_others_told(ds):
-    chosen, skipped = choose(ds, "time")
+    chosen, skipped = choose(ds, ("time",))
     assert list(chosen) == ["u", "count", "wave"]
     assert skipped == {"flag": "dtype bool", "depth_bnds": "bounds of depth"}
 
 
 @pytest.mark.parametrize("name", ["count", "flag", "depth_bnds"])
 def test_the_one_asked_for_is_chosen_whatever_it_holds(ds, name):
-    chosen, skipped = choose(ds, "time", name)
+    chosen, skipped = choose(ds, ("time",), name)
     assert list(chosen) == [name]
     assert set(skipped) == {"u", "count", "wave", "flag", "depth_bnds"} - {name}
 
@@ -36,9 +36,9 @@ def test_the_one_asked_for_is_chosen_whatever_it_holds(ds, name):
 @pytest.mark.parametrize("name", ["gain", "depth", "nothing"])
 def test_what_does_not_have_the_dim_cannot_be_asked_for(ds, name):
     with pytest.raises(KeyError, match=rf"variable='{name}'.*those are 'u', 'count'"):
-        choose(ds, "time", name)
+        choose(ds, ("time",), name)
 
 
 def test_nothing_to_transform(ds):
     with pytest.raises(ValueError, match=r"nothing to transform; passed over flag \(dtype bool\)"):
-        choose(ds[["flag"]], "time")
+        choose(ds[["flag"]], ("time",))

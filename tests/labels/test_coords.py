@@ -3,7 +3,7 @@ import pytest
 import xarray as xr
 
 from scatdask import Scattering1D
-from scatdask.labels import output_coords, output_names, sampling
+from scatdask.labels import output_coords, output_names, samplings
 
 N = 1000
 PATH_LABELS = {"order", "n1", "n2", "j1", "j2", "xi1", "xi2", "sigma1", "sigma2"}
@@ -28,8 +28,8 @@ def x():
     )
 
 
-def coords_of(x, transform, dim="time"):
-    return output_coords(x, transform, dim, sampling(x.coords.get(dim), dim))
+def coords_of(x, transform, dims=("time",)):
+    return output_coords(x, transform, dims, samplings(x, dims))
 
 
 @pytest.mark.parametrize("stride", [1, 4, 8])
@@ -147,9 +147,9 @@ def test_output_names():
 def test_lazy_coords_have_the_chunks_of_the_result(x, T):
     y = x.assign_coords(delay=x.delay.chunk(time=33))
     transform = Scattering1D(J=3, T=T)
-    chunks = [(o.n_out(600), o.n_out(N) - o.n_out(600)) for o in transform.outputs]
-    found = output_coords(y, transform, "time", sampling(y.time, "time"), chunks)
-    for output, sizes in zip(transform.outputs, chunks, strict=True):
+    chunks = [((o.n_out(600), o.n_out(N) - o.n_out(600)),) for o in transform.outputs]
+    found = output_coords(y, transform, ("time",), samplings(y, ("time",)), chunks)
+    for output, [sizes] in zip(transform.outputs, chunks, strict=True):
         name = "delay" if T is None else f"delay_stride{output.stride}"
         assert found[name].chunks == ((2,), sizes)
         np.testing.assert_array_equal(found[name], x.delay[:, :: output.stride])

@@ -28,7 +28,7 @@ def arrays(transform, n=800, batch=(2, 3)):
 def test_dims_keep_the_order_of_the_source(x):
     transform = Scattering1D(J=3)
     [values] = arrays(transform)
-    result = assemble(x, transform, "time", [values])
+    result = assemble(x, transform, ("time",), [values])
     assert result.dims == ("station", "component", "path", "time")
     assert result.name == "u"
     assert result.data is values or np.shares_memory(result.data, values)
@@ -38,7 +38,7 @@ def test_dims_keep_the_order_of_the_source(x):
 
 def test_global_has_one_number_a_path(x):
     transform = Scattering1D(J=3, T="global")
-    result = assemble(x, transform, "time", arrays(transform))
+    result = assemble(x, transform, ("time",), arrays(transform))
     assert result.dims == ("station", "component", "path")
     assert "stride" not in result.attrs
 
@@ -46,7 +46,7 @@ def test_global_has_one_number_a_path(x):
 @pytest.mark.parametrize(("name", "stem"), [("u", "u"), (None, "scattering")])
 def test_unaveraged_paths_make_a_dataset(x, name, stem):
     transform = Scattering1D(J=3, T=0)
-    result = assemble(x.rename(name), transform, "time", arrays(transform))
+    result = assemble(x.rename(name), transform, ("time",), arrays(transform))
     assert set(result.data_vars) == {f"{stem}_stride1", f"{stem}_stride2"}
     half = result[f"{stem}_stride2"]
     assert half.dims == ("station", "component", "path_stride2", "time_stride2")
@@ -56,7 +56,7 @@ def test_unaveraged_paths_make_a_dataset(x, name, stem):
 
 def test_a_single_rate_makes_a_dataset_too(x):
     transform = Scattering1D(J=1, T=0)
-    assert set(assemble(x, transform, "time", arrays(transform)).data_vars) == {"u_stride1"}
+    assert set(assemble(x, transform, ("time",), arrays(transform)).data_vars) == {"u_stride1"}
 
 
 def test_dataset_keeps_what_lacks_the_dim(x):
@@ -66,25 +66,25 @@ def test_dataset_keeps_what_lacks_the_dim(x):
         attrs={"title": "test", "history": "made"},
     )
     result = assemble_dataset(
-        ds, transform, "time", {"u": arrays(transform)}, skipped={"flag": "dtype bool"}
+        ds, transform, ("time",), {"u": arrays(transform)}, skipped={"flag": "dtype bool"}
     )
     assert set(result.data_vars) == {"u", "height"}
     xr.testing.assert_identical(result.height.variable, ds.height.variable)
     assert result.attrs["title"] == "test"
     assert result.attrs["scattering1d_skipped"] == "flag (dtype bool)"
     assert result.attrs["history"].startswith("made\nscatdask ")
-    bare = assemble_dataset(ds, transform, "time", {"u": arrays(transform)}, keep_attrs=False)
+    bare = assemble_dataset(ds, transform, ("time",), {"u": arrays(transform)}, keep_attrs=False)
     assert set(bare.attrs) == {"history"}
     assert "units" not in bare.u.attrs
 
 
 def test_wrong_number_of_arrays(x):
     with pytest.raises(ValueError, match="shorter"):
-        assemble(x, Scattering1D(J=3, T=0), "time", arrays(Scattering1D(J=3, T=0))[:1])
+        assemble(x, Scattering1D(J=3, T=0), ("time",), arrays(Scattering1D(J=3, T=0))[:1])
 
 
 def test_non_uniform_axis_is_refused(x):
     transform = Scattering1D(J=3)
     broken = x.assign_coords(time=np.arange(800.0) ** 2)
     with pytest.raises(ValueError, match="not uniform"):
-        assemble(broken, transform, "time", arrays(transform))
+        assemble(broken, transform, ("time",), arrays(transform))

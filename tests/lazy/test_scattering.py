@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from scatdask import Scattering1D
 from scatdask.blocks import block_memory
-from scatdask.lazy import lazy_block_length, scattering
+from scatdask.lazy import lazy_block_lengths, scattering
 from scatdask.transforms.scattering1d import FAINTNESS
 
 TOLERANCE = {"float32": 5e-5, "float64": 1e-6}
@@ -96,7 +96,7 @@ def cases(draw):
 def check_chunking(case, kind):
     transform, shape, chunks, length = case
     x = noise(shape, kind)
-    lazy = scattering(da.from_array(x, chunks=chunks), transform, length=length)
+    lazy = scattering(da.from_array(x, chunks=chunks), transform, lengths=(length,))
     first, again = compute(lazy), compute(lazy)
     assert worst(transform, first, whole(transform, x), x) <= TOLERANCE[transform.dtype]
     for a, b in zip(first, again, strict=True):
@@ -123,7 +123,7 @@ def test_signal_shorter_than_the_halo(boundary, n):
     transform = Scattering1D(J=4, boundary=boundary, dtype="float64")
     assert n <= 2 * transform.halo
     x = noise((2, n))
-    got = compute(scattering(da.from_array(x, chunks=(1, 5)), transform, length=16))
+    got = compute(scattering(da.from_array(x, chunks=(1, 5)), transform, lengths=(16,)))
     assert worst(transform, got, whole(transform, x), x) <= 1e-6
 
 
@@ -142,7 +142,7 @@ def test_non_finite_samples_touch_the_same_outputs_for_any_chunks():
     with pytest.warns(UserWarning, match="NaN, infinite"):
         expected = np.isnan(transform(x))
     for chunks in (2000, 401, 3):
-        [got] = compute(scattering(da.from_array(x, chunks=chunks), transform, length=256))
+        [got] = compute(scattering(da.from_array(x, chunks=chunks), transform, lengths=(256,)))
         np.testing.assert_array_equal(np.isnan(got), expected)
 
 
@@ -150,14 +150,14 @@ def test_non_finite_samples_touch_the_same_outputs_for_any_chunks():
 def test_any_real_type_is_converted_in_its_block(dtype):
     transform = Scattering1D(J=3)
     x = (noise(1000) * 30).astype(dtype)
-    got = compute(scattering(da.from_array(x, chunks=99), transform, length=256))
+    got = compute(scattering(da.from_array(x, chunks=99), transform, lengths=(256,)))
     assert worst(transform, got, whole(transform, x), x) <= 5e-5
 
 
 def test_masked_array_is_a_gap():
     transform = Scattering1D(J=3)
     x = np.ma.masked_greater(noise(1000), 3.0)
-    [got] = compute(scattering(da.from_array(x, chunks=99), transform, length=256))
+    [got] = compute(scattering(da.from_array(x, chunks=99), transform, lengths=(256,)))
     with pytest.warns(UserWarning, match="NaN, infinite"):
         expected = transform(x)
     np.testing.assert_array_equal(np.isnan(got), np.isnan(expected))
@@ -181,7 +181,7 @@ def test_empty_chunks_are_passed_over():
     transform = Scattering1D(J=3, dtype="float64")
     x = noise(1000)
     lazy = da.from_array(x, chunks=((0, 400, 0, 0, 600, 0),))
-    got = compute(scattering(lazy, transform, length=200))
+    got = compute(scattering(lazy, transform, lengths=(200,)))
     assert worst(transform, got, whole(transform, x), x) <= 1e-6
 
 
@@ -206,7 +206,7 @@ def test_same_call_gives_the_same_task_names(T):
 def test_threads_give_the_same_bits():
     transform = Scattering1D(J=3, T="global")
     x = da.from_array(noise((3, 4000)), chunks=(1, 130))
-    [lazy] = scattering(x, transform, length=80)
+    [lazy] = scattering(x, transform, lengths=(80,))
     np.testing.assert_array_equal(
         lazy.compute(scheduler="sync"), lazy.compute(scheduler="threads", num_workers=4)
     )
@@ -239,22 +239,22 @@ def test_too_short_and_zero_length():
 @pytest.mark.parametrize("length", [0, -8, 12])
 def test_length_that_is_not_aligned(length):
     with pytest.raises(ValueError, match="multiple of the transform's alignment, 8"):
-        scattering(da.zeros(1000), Scattering1D(J=3), length=length)
+        scattering(da.zeros(1000), Scattering1D(J=3), lengths=(length,))
 
 
 def test_block_length_keeps_halo_small_where_memory_allows():
     transform = Scattering1D(J=10, Q=8)
     x = da.zeros((4, 10**8), chunks=(1, 10**6), dtype="f4")
-    length = lazy_block_length(x, transform)
+    [length] = lazy_block_lengths(x, transform)
     assert 2 * transform.halo / (length + 2 * transform.halo) <= 0.1
     assert length % transform.alignment == 0
-    assert block_memory(transform, 1, 10**8, length, 4) <= 4 * 2**27
+    assert block_memory(transform, 1, (10**8,), (length,), 4) <= 4 * 2**27
 
 
 def test_block_length_grows_with_source_chunks_for_cheap_transforms():
     transform = Scattering1D(J=2, max_order=1)
-    short = lazy_block_length(da.zeros(10**7, chunks=10**4, dtype="f4"), transform)
-    long = lazy_block_length(da.zeros(10**7, chunks=10**6, dtype="f4"), transform)
+    [short] = lazy_block_lengths(da.zeros(10**7, chunks=10**4, dtype="f4"), transform)
+    [long] = lazy_block_lengths(da.zeros(10**7, chunks=10**6, dtype="f4"), transform)
     assert short < long <= 10**6
 
 
@@ -270,7 +270,7 @@ def test_too_many_signals_for_memory():
 def test_lengths_beyond_32_bits():
     n = 2**33 + 5
     x = da.zeros(n, chunks=2**27, dtype="f4")
-    [lazy] = scattering(x, Scattering1D(J=10), length=2**24)
+    [lazy] = scattering(x, Scattering1D(J=10), lengths=(2**24,))
     assert lazy.shape[-1] == -(-n // 1024)
     tail = lazy[:, -1:].compute(scheduler="sync")
     np.testing.assert_array_equal(tail, 0)
