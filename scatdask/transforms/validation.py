@@ -44,6 +44,18 @@ def as_member(name: str, value: Any, allowed: Sequence[str]) -> str:
     return str(value)
 
 
+def as_boundary(name: str, value: Any, ndim: int, allowed: Sequence[str]) -> str | tuple[str, ...]:
+    """Return one word for all core axes, or a tuple of one for each where they differ."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return as_member(name, value, allowed)
+    if len(value) != ndim:
+        raise ValueError(
+            f"{name} must be a word or a sequence of {ndim}, one for each core axis, got {value!r}"
+        )
+    words = tuple(as_member(f"{name}[{axis}]", word, allowed) for axis, word in enumerate(value))
+    return words[0] if len(set(words)) == 1 else words
+
+
 def as_dtype(name: str, value: Any, allowed: Sequence[str]) -> str:
     """Return the name of a NumPy data type if it is one of those allowed."""
     try:

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
+from scatdask.transforms.base import BOUNDARIES
 from scatdask.transforms.validation import (
+    as_boundary,
     as_dtype,
     as_integer,
     as_member,
@@ -115,3 +117,30 @@ def test_the_selection_of_everything_is_none():
 def test_what_is_no_selection_is_named(rows, error, message):
     with pytest.raises(error, match=message):
         as_selection("selection", rows, 5)
+
+
+@pytest.mark.parametrize(
+    ("value", "boundary"),
+    [
+        ("zero", "zero"),
+        (("reflect", "periodic"), ("reflect", "periodic")),
+        (["nearest", "zero"], ("nearest", "zero")),
+        (("reflect", "reflect"), "reflect"),
+    ],
+)
+def test_boundaries(value, boundary):
+    assert as_boundary("boundary", value, 2, BOUNDARIES) == boundary
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("mirror", "^boundary must be one of 'reflect', .*, got 'mirror'$"),
+        (None, "^boundary must be one of 'reflect', .*, got None$"),
+        (("reflect",), "^boundary must be a word or a sequence of 2, one for each core axis, got"),
+        (("reflect", "wrap"), r"^boundary\[1\] must be one of 'reflect', .*, got 'wrap'$"),
+    ],
+)
+def test_what_is_no_boundary_is_named(value, message):
+    with pytest.raises(ValueError, match=message):
+        as_boundary("boundary", value, 2, BOUNDARIES)
