@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from scatdask.blocks import Grid, Slab, block_length, block_memory, slab
+from scatdask.blocks import Block, Grid, block_lengths, block_memory, block_of
 from scatdask.transforms import Transform
 
 # Output chunks beyond this are split along `path`; a task still writes all of them.
@@ -59,38 +60,38 @@ class StoredArray:
 class Layout:
     """Blocks of one variable.
 
-    A block is a box of signals times a range of the core axis; blocks are numbered with the core
-    axis fastest, so that neighbours in number share their halo.
+    A block is a box of signals times a range of each core axis; blocks are numbered with the last
+    core axis fastest and the signals slowest, so that neighbours in number share their halo.
 
     Attributes
     ----------
     variable : str
         Name in the source.
-    dim : str
-        Core dimension.
-    n : int
-        Samples along the core dimension.
+    dims : tuple of str
+        Core dimensions, in the order of the transform's core axes.
+    shape : tuple of int
+        Samples along each core dimension.
     batch_dims : tuple of str
         The other dimensions.
     batch_shape : tuple of int
         Their lengths.
     batch_block : tuple of int
         Signals of a block along each.
-    length : int
-        Samples that a block owns.
-    at_once : int
-        Samples that it takes at a time: all of them, save for ``T="global"``, where a block owns
-        whole signals and adds them up piece by piece.
+    lengths : tuple of int
+        Samples that a block owns along each core dimension.
+    at_once : tuple of int
+        Samples that it takes at a time: all of them, save for outputs without stride, such as
+        with ``T="global"``, where a block owns whole signals and adds them up part by part.
     """
 
     variable: str
-    dim: str
-    n: int
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
     batch_dims: tuple[str, ...]
     batch_shape: tuple[int, ...]
     batch_block: tuple[int, ...]
-    length: int
-    at_once: int
+    lengths: tuple[int, ...]
+    at_once: tuple[int, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields, as JSON can hold them."""
@@ -106,8 +107,8 @@ class Layout:
 
     @property
     def grid(self) -> Grid:
-        """Blocks along the core axis."""
-        return Grid(self.n, self.length)
+        """Blocks along the core axes."""
+        return Grid(self.shape, self.lengths)
 
     @property
     def batch_counts(self) -> tuple[int, ...]:
@@ -126,6 +127,11 @@ class Layout:
         """Signals of one block, at most."""
         return math.prod(self.batch_block)
 
+    @property
+    def samples(self) -> int:
+        """Samples of the variable."""
+        return math.prod(self.batch_shape) * math.prod(self.shape)
+
     def batch(self, block: int) -> dict[str, slice]:
         """Return the ranges of a block along the batch dimensions."""
         index = np.unravel_index(block // len(self.grid), self.batch_counts or (1,))
@@ -136,23 +142,22 @@ class Layout:
             )
         }
 
-    def bounds(self, block: int) -> tuple[int, int]:
-        """Return the samples [start, stop) that a block owns."""
+    def bounds(self, block: int) -> tuple[tuple[int, int], ...]:
+        """Return the samples [start, stop) that a block owns along each core axis."""
         return self.grid.bounds(block % len(self.grid))
 
-    def slabs(self, transform: Transform, block: int) -> list[Slab]:
-        """Return what a block reads along the core axis, in turn."""
-        start, stop = self.bounds(block)
-        return [
-            slab(transform, self.n, low, min(low + self.at_once, stop))
-            for low in range(start, stop, self.at_once)
-        ]
+    def parts(self, transform: Transform, block: int) -> list[Block]:
+        """Return what a block reads along the core axes: one part, or several in turn."""
+        ranges = (
+            [(low, min(low + size, stop)) for low in range(start, stop, size)]
+            for (start, stop), size in zip(self.bounds(block), self.at_once, strict=True)
+        )
+        return [block_of(transform, self.shape, part) for part in itertools.product(*ranges)]
 
     def output_shapes(self, transform: Transform) -> list[tuple[int, ...]]:
-        """Return the shape of each output array; the time axis is absent for ``T="global"``."""
+        """Return the shape of each output array; core axes are absent where it has no stride."""
         return [
-            (*self.batch_shape, len(output.paths))
-            + (() if output.stride is None else (output.n_out(self.n),))
+            (*self.batch_shape, *output.shape, *output.core_shape(self.shape))
             for output in transform.outputs
         ]
 
@@ -160,17 +165,18 @@ class Layout:
         """Return the chunks of each output array: whole ones belong to one block."""
         chunks = []
         itemsize = np.dtype(transform.dtype).itemsize
+        owned = tuple(map(min, self.lengths, self.shape))
         for output in transform.outputs:
-            time = () if output.stride is None else (output.n_out(min(self.length, self.n)),)
-            size = self.rows * math.prod(time) * itemsize
-            n_paths = len(output.paths)
+            n_paths, *inner = output.shape
+            others = (*inner, *output.core_shape(owned))
+            size = self.rows * math.prod(others) * itemsize
             pieces = math.ceil(n_paths * size / _LARGEST_CHUNK)
-            chunks.append((*self.batch_block, math.ceil(n_paths / pieces), *time))
+            chunks.append((*self.batch_block, math.ceil(n_paths / pieces), *others))
         return chunks
 
 
 def make_layout(
-    transform: Transform, variable: str, dim: str, stored: StoredArray, memory: int
+    transform: Transform, variable: str, dims: tuple[str, ...], stored: StoredArray, memory: int
 ) -> Layout:
     """Choose the blocks of a variable.
 
@@ -181,8 +187,10 @@ def make_layout(
     Parameters
     ----------
     transform : Transform
-    variable, dim : str
-        Variable of the source and its core dimension.
+    variable : str
+        Variable of the source.
+    dims : tuple of str
+        Its core dimensions.
     stored : StoredArray
         How the variable is stored.
     memory : int
@@ -193,19 +201,19 @@ def make_layout(
     MemoryError
         If a single signal does not fit.
     """
-    n = stored.sizes[dim]
-    batch_dims = tuple(d for d in stored.sizes if d != dim)
+    shape = tuple(stored.sizes[dim] for dim in dims)
+    batch_dims = tuple(d for d in stored.sizes if d not in dims)
     batch_shape = tuple(stored.sizes[d] for d in batch_dims)
     batch_block = [min(stored.chunks[d], max(stored.sizes[d], 1)) for d in batch_dims]
     while True:
         try:
-            length = block_length(
+            lengths = block_lengths(
                 transform,
-                n,
+                shape,
                 math.prod(batch_block),
                 stored.bytes_per_sample,
                 memory - stored.buffer,
-                at_least=stored.chunks[dim],
+                at_least=tuple(stored.chunks[dim] for dim in dims),
             )
             break
         except MemoryError:
@@ -215,22 +223,21 @@ def make_layout(
             # read their chunks more often.
             widest = int(np.argmax(batch_block))
             batch_block[widest] = -(-batch_block[widest] // 2)
-    sums = transform.outputs[0].stride is None
-    whole = -(-n // transform.alignment) * transform.alignment
+    whole = tuple(-(-n // transform.alignment) * transform.alignment for n in shape)
     return Layout(
         variable,
-        dim,
-        n,
+        dims,
+        shape,
         batch_dims,
         batch_shape,
         tuple(batch_block),
-        whole if sums else length,
-        length,
+        whole if transform.outputs[0].stride is None else lengths,
+        lengths,
     )
 
 
 def layout_memory(transform: Transform, layout: Layout, stored: StoredArray) -> int:
     """Return the peak bytes of one block."""
     return stored.buffer + block_memory(
-        transform, layout.rows, layout.n, layout.at_once, stored.bytes_per_sample
+        transform, layout.rows, layout.shape, layout.at_once, stored.bytes_per_sample
     )

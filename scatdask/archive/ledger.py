@@ -87,7 +87,7 @@ class Ledger:
                 f"{self._path('job.json')} is not a ledger's record ({error}): remove "
                 f"{self.location!r}, or run with overwrite=True"
             ) from error
-        return record
+        return _renewed(record)
 
     def begin(self, record: dict[str, Any], after: str | None = None) -> bool:
         """Write the record of an output that is to be made.
@@ -173,6 +173,18 @@ class Ledger:
             if (match := _RECEIPT.search(name)) and match[3] == output:
                 done[int(match[1]) : int(match[2]) + 1] = True
         return done
+
+
+def _renewed(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record of before there were several core dimensions in the form of today."""
+    if "dim" not in record:
+        return record
+    old = {"dim": "dims", "n": "shape", "length": "lengths", "at_once": "at_once"}
+    layouts = [
+        {old.get(key, key): [value] if key in old else value for key, value in fields.items()}
+        for fields in record["layouts"]
+    ]
+    return {**record, "dims": [record["dim"]], "layouts": layouts}
 
 
 def merge(receipts: list[Receipt]) -> list[Receipt]:

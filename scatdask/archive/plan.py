@@ -13,6 +13,7 @@ from dask.system import CPU_COUNT
 from dask.utils import format_bytes
 
 from scatdask.archive.layout import Layout, StoredArray, layout_memory
+from scatdask.archive.reads import chunks_touched, padded_shapes, samples_read
 from scatdask.transforms import Scattering1D, Transform
 
 # Resident memory of a worker that has imported everything and done nothing yet.
@@ -54,6 +55,11 @@ class Plan:
     names: tuple[tuple[str, ...], ...]
 
     @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the variables."""
+        return tuple(layout.variable for layout in self.layouts)
+
+    @property
     def blocks(self) -> int:
         """Number of blocks of all variables."""
         return sum(layout.n_blocks for layout in self.layouts)
@@ -61,21 +67,23 @@ class Plan:
     @property
     def halo_overhead(self) -> float:
         """Share of the samples read that are halo."""
-        read = sum(self._samples_read())
-        owned = sum(layout.n * math.prod(layout.batch_shape) for layout in self.layouts)
+        read = sum(samples_read(self.transform, layout) for layout in self.layouts)
+        owned = sum(layout.samples for layout in self.layouts)
         return 1 - owned / read if read else 0.0
 
     @property
     def bytes_read(self) -> int:
         """Bytes of the slabs, uncompressed."""
-        pairs = zip(self._samples_read(), self.stored, strict=True)
-        return sum(samples * stored.itemsize for samples, stored in pairs)
+        return sum(
+            samples_read(self.transform, layout) * stored.itemsize
+            for layout, stored in zip(self.layouts, self.stored, strict=True)
+        )
 
     @property
     def chunk_bytes_read(self) -> int:
         """Bytes of the source chunks that have to be decoded for the slabs, uncompressed."""
         return sum(
-            _chunks_touched(self.transform, layout, stored) * stored.chunk_bytes
+            chunks_touched(self.transform, layout, stored) * stored.chunk_bytes
             for layout, stored in zip(self.layouts, self.stored, strict=True)
         )
 
@@ -105,8 +113,9 @@ class Plan:
     def flops(self) -> float:
         """Floating-point operations."""
         return sum(
-            self.transform.flops((1, slab_length)) * rows
-            for slab_length, rows in self._padded_rows()
+            self.transform.flops((1, *lengths)) * count * math.prod(layout.batch_shape)
+            for layout in self.layouts
+            for lengths, count in padded_shapes(self.transform, layout)
         )
 
     @property
@@ -137,30 +146,15 @@ class Plan:
             for name, shape in zip(names, layout.output_chunks(self.transform), strict=True)
         }
 
-    def _samples_read(self) -> list[int]:
-        totals = []
-        for layout in self.layouts:
-            low, high = _ranges(self.transform, layout)
-            totals.append(int((high - low).sum()) * math.prod(layout.batch_shape))
-        return totals
-
-    def _padded_rows(self) -> list[tuple[int, int]]:
-        """Return (padded length, number of rows) of the FFTs of each variable."""
-        pairs = []
-        for layout in self.layouts:
-            slabs = layout.slabs(self.transform, 0)
-            count = len(layout.grid) * len(slabs)
-            pairs.append((slabs[0].length, count * math.prod(layout.batch_shape)))
-        return pairs
-
     def to_dict(self) -> dict[str, Any]:
         """Return the figures, as JSON can hold them."""
         return {
             "transform": {"name": self.transform.name, **self.transform.parameters()},
-            "variables": [layout.variable for layout in self.layouts],
+            "variables": list(self.variables),
+            "dims": list(self.layouts[0].dims),
             "blocks": self.blocks,
             "blocks_per_task": self.blocks_per_task(),
-            "block_samples": [layout.length for layout in self.layouts],
+            "block_samples": [list(layout.lengths) for layout in self.layouts],
             "block_signals": [layout.rows for layout in self.layouts],
             "halo": self.transform.halo,
             "halo_overhead": self.halo_overhead,
@@ -179,12 +173,12 @@ class Plan:
         lines = [f"{self.transform}"]
         for layout, names in zip(self.layouts, self.names, strict=True):
             sizes = [*zip(layout.batch_dims, layout.batch_shape, strict=True)]
-            sizes.append((layout.dim, layout.n))
+            sizes += zip(layout.dims, layout.shape, strict=True)
             shape = ", ".join(f"{dim}: {size}" for dim, size in sizes)
             lines.append(f"{layout.variable} ({shape})")
             lines.append(
-                f"  blocks      {layout.n_blocks} of {layout.rows} signals x {layout.length} "
-                "samples"
+                f"  blocks      {layout.n_blocks} of {layout.rows} signals x "
+                f"{' x '.join(map(str, layout.lengths))} samples"
             )
             for name in names:
                 lines.append(
@@ -195,7 +189,8 @@ class Plan:
         again = self.chunk_bytes_read / max(self.bytes_read, 1)
         note = f", whole chunks: {format_bytes(self.chunk_bytes_read)}" if again > 1.5 else ""
         lines += [
-            f"halo          {self.transform.halo} samples, {self.halo_overhead:.1%} of reads",
+            f"halo          {self.transform.halo} samples on each side, "
+            f"{self.halo_overhead:.1%} of reads",
             f"read          {format_bytes(self.bytes_read)}{note}",
             f"written       {format_bytes(self.bytes_written)}, before compression",
             f"peak memory   {format_bytes(self.peak_memory)} for each worker process of one "
@@ -204,33 +199,6 @@ class Plan:
             f"{-(-self.blocks // per_task)} tasks of {per_task} blocks",
         ]
         return "\n".join(lines)
-
-
-def _ranges(transform: Transform, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first and past-the-last samples that the blocks read, wrapped ones unwrapped."""
-    slabs = layout.slabs(transform, 0)
-    start = np.arange(0, max(layout.n, 1), layout.at_once, dtype=np.int64)
-    stop = np.minimum(start + layout.at_once, layout.n)
-    low, high = start + slabs[0].low, stop + transform.halo
-    if transform.boundary == "periodic":
-        high = np.minimum(high, low + layout.n)
-    else:
-        low, high = np.maximum(low, 0), np.minimum(high, layout.n)
-    return low, high
-
-
-def _chunks_touched(transform: Transform, layout: Layout, stored: StoredArray) -> int:
-    """Count the source chunks that the blocks decode; a chunk counts for each block anew."""
-    low, high = _ranges(transform, layout)
-    size = stored.chunks[layout.dim]
-    count = int((-(-high // size) - low // size).sum())
-    for dim, n, block in zip(
-        layout.batch_dims, layout.batch_shape, layout.batch_block, strict=True
-    ):
-        first = np.arange(0, n, max(block, 1), dtype=np.int64)
-        last = np.minimum(first + block, n)
-        count *= int((-(-last // stored.chunks[dim]) - first // stored.chunks[dim]).sum())
-    return count
 
 
 @lru_cache(maxsize=1)

@@ -11,10 +11,11 @@ from functools import lru_cache
 from typing import Any
 
 import fsspec
-import numpy as np
 import xarray as xr
 import zarr
 
+from scatdask.blocks import Block
+from scatdask.blocks.function import Pieces
 from scatdask.errors import MissingChunksError
 
 
@@ -45,15 +46,15 @@ def _opened(path: str, run: str) -> xr.Dataset:
     return open_source(path, decode_times=False)
 
 
-def read_slab(
+def read_block(
     path: str,
     variable: str,
-    dim: str,
-    pieces: tuple[tuple[int, int], ...],
+    dims: tuple[str, ...],
+    block: Block,
     batch: dict[str, slice],
     run: str | None = None,
-) -> list[np.ndarray]:
-    """Read ranges of some signals.
+) -> Pieces:
+    """Read what a block needs of some signals.
 
     Parameters
     ----------
@@ -61,10 +62,10 @@ def read_slab(
         Location of the source.
     variable : str
         Name of the variable.
-    dim : str
-        Core dimension.
-    pieces : tuple of (int, int)
-        Ranges along the core dimension.
+    dims : tuple of str
+        Core dimensions.
+    block : tuple of Slab
+        Ranges along these.
     batch : dict of str to slice
         Ranges along the other dimensions, in the order of the variable.
     run : str, optional
@@ -72,16 +73,23 @@ def read_slab(
 
     Returns
     -------
-    list of array, each of shape (rows, samples)
-        Packed integers are decoded, and their fill value is NaN.
+    list of array, each of shape (rows, *samples)
+        Nested once for each core dimension, as `transform_block` takes them. Packed integers are
+        decoded, and their fill value is NaN.
     """
     dataset = open_source(path, decode_times=False) if run is None else _opened(path, run)
     array = dataset[variable]
-    parts = []
-    for start, stop in pieces:
-        part = array.isel({**batch, dim: slice(start, stop)}).transpose(*batch, dim).values
-        parts.append(part.reshape(-1, stop - start))
-    return parts
+    rows = math.prod(part.stop - part.start for part in batch.values())
+
+    def read(ranges: dict[str, slice]) -> Pieces:
+        axis = len(ranges)
+        if axis < len(dims):
+            pieces = block[axis].pieces
+            return [read({**ranges, dims[axis]: slice(*piece)}) for piece in pieces]
+        part = array.isel({**batch, **ranges}).transpose(*batch, *dims).values
+        return part.reshape(rows, *part.shape[len(batch) :])
+
+    return read({})
 
 
 def stored_array(path: str, variable: str) -> zarr.Array:
@@ -135,17 +143,15 @@ def check_chunks(path: str, variable: str) -> None:
         )
 
 
-def fingerprint(path: str, variables: tuple[str, ...], dim: str) -> str:
+def fingerprint(path: str, variables: tuple[str, ...], dims: tuple[str, ...]) -> str:
     """Return a SHA-256 of what the source is: types, shapes, chunks, codecs and attributes."""
     record: dict[str, Any] = {}
-    names = [*variables]
     dataset = open_source(path, decode_times=False)
-    if dim in dataset.coords:
-        names.append(dim)
-    for name in names:
+    along = [dim for dim in dims if dim in dataset.coords]
+    for name in (*variables, *along):
         metadata = stored_array(path, name).metadata.to_dict()
         record[name] = {key: metadata[key] for key in sorted(metadata)}
-    if dim in dataset.coords and dataset.sizes[dim]:
-        edges = dataset[dim].isel({dim: [0, -1]}).values
-        record["edges"] = [str(edge) for edge in edges]
+    edges = [dataset[dim].isel({dim: [0, -1]}).values for dim in along if dataset.sizes[dim]]
+    if edges:
+        record["edges"] = [str(edge) for pair in edges for edge in pair]
     return hashlib.sha256(json.dumps(record, sort_keys=True, default=str).encode()).hexdigest()

@@ -19,9 +19,9 @@ import zarr.codecs
 from scatdask.archive.layout import Layout
 from scatdask.errors import OutputExistsError
 from scatdask.labels import Sampling, assemble_dataset, output_names
-from scatdask.transforms import Transform
+from scatdask.transforms import Output, Transform
 
-# A variable without the core dimension is copied along if it has at most so many bytes: it goes
+# A variable without core dimensions is copied along if it has at most so many bytes: it goes
 # through the memory of the client.
 _MOST_COPIED = 16 * 2**20
 
@@ -87,7 +87,7 @@ def template(
     source: xr.Dataset,
     transform: Transform,
     layouts: tuple[Layout, ...],
-    sampling: Sampling,
+    samplings: tuple[Sampling, ...],
     skipped: Mapping[Hashable, str],
 ) -> tuple[xr.Dataset, tuple[tuple[str, ...], ...], dict[str, dict[str, Any]]]:
     """Describe the output without its numbers.
@@ -95,13 +95,13 @@ def template(
     Returns
     -------
     dataset : xarray.Dataset
-        Labelled placeholders, and small variables of the source that lack the core dimension.
+        Labelled placeholders, and small variables of the source that have no core dimension.
     names : tuple of tuple of str
         For each layout, the arrays that its blocks write to, one for each output.
     encoding : dict
         Chunks, fill value and codec of each of these.
     """
-    dim = layouts[0].dim
+    dims = layouts[0].dims
     arrays: dict[Any, Any] = {}
     names, encoding = [], {}
     for layout in layouts:
@@ -120,14 +120,14 @@ def template(
     large = [
         name
         for name, variable in source.data_vars.items()
-        if dim not in variable.dims and variable.nbytes > _MOST_COPIED
+        if not {*dims} & {*variable.dims} and variable.nbytes > _MOST_COPIED
     ]
     dataset = assemble_dataset(
         source.drop_vars(large),
         transform,
-        dim,
+        dims,
         arrays,
-        sampling=sampling,
+        samplings=samplings,
         skipped={**skipped, **dict.fromkeys(large, "too large to be copied along")},
     )
     return dataset.drop_encoding(), tuple(names), encoding
@@ -167,10 +167,11 @@ def write(
     _opened(target, name, run)[region] = values
 
 
-def region(layout: Layout, block: int, stride: int | None) -> tuple[slice, ...]:
-    """Return where a block's output belongs: its signals, all paths, its times."""
-    batch = tuple(layout.batch(block).values())
+def region(layout: Layout, block: int, output: Output) -> tuple[slice, ...]:
+    """Return where a block's output belongs: its signals, all paths, its samples."""
+    before = (*layout.batch(block).values(), *(slice(None),) * len(output.shape))
+    stride = output.stride
     if stride is None:
-        return (*batch, slice(None))
-    start, stop = layout.bounds(block)
-    return (*batch, slice(None), slice(start // stride, -(-stop // stride)))
+        return before
+    core = (slice(start // stride, -(-stop // stride)) for start, stop in layout.bounds(block))
+    return (*before, *core)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+import itertools
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,13 @@ from scatdask.archive import source as sources
 from scatdask.archive import store
 from scatdask.archive.layout import Layout
 from scatdask.archive.work import Work
-from scatdask.blocks import Slab, combine_sums, slab, transform_block
+from scatdask.blocks import block_of, combine_sums, transform_block
+from scatdask.blocks.function import Pieces
 from scatdask.transforms import Transform
 from scatdask.transforms.scattering1d import FAINTNESS
+
+Range = tuple[int, int]
+Place = tuple[Range, ...]
 
 # Relative to the largest coefficient of each path, or to the signal where that is faint (see
 # FAINTNESS).
@@ -96,7 +101,7 @@ def _missing_chunks(work: Work, done: np.ndarray) -> list[str]:
         first += layout.n_blocks
         for name, output in zip(names, work.transform.outputs, strict=True):
             array = sources.stored_array(work.target, name)
-            regions = (store.region(layout, int(block), output.stride) for block in finished)
+            regions = (store.region(layout, int(block), output) for block in finished)
             keys = {key for region in regions for key in sources.chunk_keys(array, region)}
             if missing := sorted(keys - sources.present_keys(work.target, array)):
                 problems.append(
@@ -112,7 +117,7 @@ def _difference(work: Work, layout: Layout, names: tuple[str, ...], block: int) 
     again = _recompute(work.source, work.transform, layout, block)
     for name, output, (fresh, scale) in zip(names, work.transform.outputs, again, strict=True):
         with xr.open_zarr(work.target, chunks=None, decode_times=False) as dataset:
-            region = store.region(layout, block, output.stride)
+            region = store.region(layout, block, output)
             stored = dataset[name].variable[region].values
         if stored.shape != fresh.shape or not np.array_equal(np.isnan(stored), np.isnan(fresh)):
             return np.inf
@@ -132,53 +137,90 @@ def _recompute(
     """
     batch = layout.batch(block)
     lengths = [part.stop - part.start for part in batch.values()]
-    slabs = _other_slabs(transform, layout, block)
-    parts, extents = [], []
-    for one in slabs:
-        pieces = sources.read_slab(source, layout.variable, layout.dim, one.pieces, batch)
+    bounds = layout.bounds(block)
+    places, values, extents = [], [], []
+    for place in itertools.product(*_other_ranges(transform, layout, block)):
+        part = block_of(transform, layout.shape, place)
+        pieces = sources.read_block(source, layout.variable, layout.dims, part, batch)
+        places.append(place)
+        values.append(transform_block(transform, part, layout.shape, pieces))
         extents.append(_extent(pieces))
-        parts.append(transform_block(transform, one, layout.n, pieces))
     # In float32 a loud path is rounded at up to 1e-7 of the signal, and those that follow it are
     # no better: a pure tone differs by 1.2e-7.
     share = max(1 / FAINTNESS, 4 * np.finfo(transform.dtype).eps / TOLERANCE[transform.dtype])
-    faintest = (share * _size(extents)).reshape(*lengths, 1)
-    if transform.outputs[0].stride is None:
-        sums = np.sum([part[0] for part in parts], axis=0, dtype=np.float64)
-        means = combine_sums(transform, sums, layout.n)
-        means = means.reshape(*lengths, *means.shape[1:])
-        return [(means, np.maximum(np.abs(means), faintest))]
-    start, stop = (sample - slabs[0].start for sample in layout.bounds(block))
+    faintest = share * _size(extents)
     results = []
-    for arrays, output in zip(zip(*parts, strict=True), transform.outputs, strict=True):
-        joined = np.concatenate(arrays, axis=-1)
-        joined = joined.reshape(*lengths, *joined.shape[1:])
-        stride = output.stride or 1
-        largest = np.max(np.abs(joined), axis=-1, initial=0.0, where=np.isfinite(joined))
-        scale = np.maximum(largest, faintest)[..., np.newaxis]
-        results.append((joined[..., start // stride : -(-stop // stride)], scale))
+    for output, arrays in zip(transform.outputs, zip(*values, strict=True), strict=True):
+        if output.stride is None:
+            sums = np.sum(arrays, axis=0, dtype=np.float64)
+            found = owned = combine_sums(transform, sums, layout.shape)
+        else:
+            found, owned = _joined(list(arrays), places, bounds, output.stride)
+        # Within a path the scale is one, whatever its inner axes.
+        largest = np.max(
+            np.abs(found),
+            axis=tuple(range(2, found.ndim)),
+            keepdims=True,
+            initial=0.0,
+            where=np.isfinite(found),
+        )
+        scale = np.maximum(largest, faintest.reshape(-1, *(1,) * (found.ndim - 1)))
+        results.append(
+            (owned.reshape(*lengths, *owned.shape[1:]), scale.reshape(*lengths, *scale.shape[1:]))
+        )
     return results
 
 
-def _other_slabs(transform: Transform, layout: Layout, block: int) -> list[Slab]:
-    """Return slabs that hold a block, and are not those that it was computed from.
+def _other_ranges(transform: Transform, layout: Layout, block: int) -> list[list[Range]]:
+    """Return for each core axis ranges that hold a block, none of which it was computed from.
 
-    That is one slab wider by a halo on either side; where the block is the whole signal, its
-    slabs are cut in half. Nothing but a signal that is too short to be cut is left as it was.
+    They reach past the block by up to a halo, and are cut in its middle: other seams, and no more
+    memory than the block took. Nothing but a signal that is too short to be cut is left as it was.
     """
-    start, stop = layout.bounds(block)
-    halo = _aligned(transform, transform.halo)
-    low, high = max(start - halo, 0), min(stop + halo, layout.n)
-    if (low, high) != (start, stop):
-        return [slab(transform, layout.n, low, high)]
-    at_once = _aligned(transform, min(layout.at_once, layout.n) // 2)
-    if at_once == layout.at_once:  # the alignment itself
-        at_once *= 2
-    return replace(layout, at_once=at_once).slabs(transform, block)
+    return [
+        _cut(transform, n, start, stop, at_once)
+        for n, (start, stop), at_once in zip(
+            layout.shape, layout.bounds(block), layout.at_once, strict=True
+        )
+    ]
 
 
-def _extent(pieces: list[np.ndarray]) -> np.ndarray:
+def _cut(transform: Transform, n: int, start: int, stop: int, at_once: int) -> list[Range]:
+    alignment = transform.alignment
+    half = max(min(at_once, stop - start) // 2 // alignment, 1) * alignment
+    if at_once < stop - start:  # a sum, part by part: other parts
+        size = 2 * half if half == at_once else half
+        return [(low, min(low + size, stop)) for low in range(start, stop, size)]
+    wider = min(half, -(-transform.halo // alignment) * alignment)
+    low, middle, high = max(start - wider, 0), start + half, min(stop + wider, n)
+    return [(low, middle), (middle, high)] if middle < stop else [(low, high)]
+
+
+def _joined(
+    arrays: list[np.ndarray], places: list[Place], bounds: Place, stride: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lay parts side by side; return all that they hold, and what of it a block owns."""
+    low = [min(place[axis][0] for place in places) for axis in range(len(bounds))]
+    high = [max(place[axis][1] for place in places) for axis in range(len(bounds))]
+
+    before = arrays[0].shape[: arrays[0].ndim - len(bounds)]
+
+    def region(place: Place) -> tuple[slice, ...]:
+        pairs = zip(low, place, strict=True)
+        core = (slice((a - lo) // stride, -(-(b - lo) // stride)) for lo, (a, b) in pairs)
+        return (*(slice(None) for _ in before), *core)
+
+    core = (-(-(stop - start) // stride) for start, stop in zip(low, high, strict=True))
+    whole = np.empty((*before, *core), dtype=arrays[0].dtype)
+    for array, place in zip(arrays, places, strict=True):
+        whole[region(place)] = array
+    return whole, whole[region(bounds)]
+
+
+def _extent(pieces: Pieces) -> np.ndarray:
     """Return least, largest, sum and number of the finite samples of each row, shape (4, rows)."""
-    x = np.concatenate(pieces, axis=1).astype(np.float64)
+    x = np.block(pieces).astype(np.float64)
+    x = x.reshape(x.shape[0], -1)
     finite = np.isfinite(x)
     return np.array(
         [
@@ -196,7 +238,3 @@ def _size(extents: list[np.ndarray]) -> np.ndarray:
     mean = total.sum(axis=0) / np.maximum(count.sum(axis=0), 1)
     size = np.maximum(largest.max(axis=0) - mean, mean - least.min(axis=0))
     return np.maximum(size, 0.0)  # rows without a finite sample
-
-
-def _aligned(transform: Transform, samples: int) -> int:
-    return max(-(-samples // transform.alignment), 1) * transform.alignment

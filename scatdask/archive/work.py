@@ -12,8 +12,9 @@ from scatdask.archive import store
 from scatdask.archive.layout import Layout
 from scatdask.archive.ledger import Ledger, Receipt, merge
 from scatdask.archive.process import prepare_process, release_memory
-from scatdask.archive.source import read_slab
+from scatdask.archive.source import read_block
 from scatdask.blocks import combine_sums, transform_block
+from scatdask.blocks.function import Pieces
 from scatdask.transforms import Transform
 
 
@@ -114,7 +115,7 @@ def run_block(work: Work, block: int) -> Receipt:
     Ledger(work.target).check(work.output)
     written = missing = 0
     for name, array, output in zip(names, arrays, work.transform.outputs, strict=True):
-        region = store.region(layout, own, output.stride)
+        region = store.region(layout, own, output)
         store.write(work.target, name, work.run, region, array)
         written += array.nbytes
         missing += int(np.count_nonzero(np.isnan(array)))
@@ -140,13 +141,13 @@ def compute_block(
     read = compute = 0.0
     n_bytes = 0
     total: list[np.ndarray] | None = None
-    for slab in layout.slabs(transform, block):
+    for part in layout.parts(transform, block):
         t0 = time.perf_counter()
-        pieces = read_slab(source, layout.variable, layout.dim, slab.pieces, batch, run)
+        pieces = read_block(source, layout.variable, layout.dims, part, batch, run)
         t1 = time.perf_counter()
-        arrays = transform_block(transform, slab, layout.n, pieces)
+        arrays = transform_block(transform, part, layout.shape, pieces)
         read, compute = read + t1 - t0, compute + time.perf_counter() - t1
-        n_bytes += sum(piece.nbytes for piece in pieces)
+        n_bytes += _n_bytes(pieces)
         if transform.outputs[0].stride is None:
             sums = arrays[0].astype(np.float64)
             total = [sums] if total is None else [total[0] + sums]
@@ -154,6 +155,10 @@ def compute_block(
             total = arrays
     assert total is not None
     if transform.outputs[0].stride is None:
-        total = [combine_sums(transform, total[0], layout.n)]
+        total = [combine_sums(transform, total[0], layout.shape)]
     lengths = tuple(part.stop - part.start for part in batch.values())
     return [a.reshape(*lengths, *a.shape[1:]) for a in total], read, compute, n_bytes
+
+
+def _n_bytes(pieces: Pieces) -> int:
+    return sum(map(_n_bytes, pieces)) if isinstance(pieces, list) else int(pieces.nbytes)

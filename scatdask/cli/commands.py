@@ -154,7 +154,7 @@ def status(as_json: bool, source: str, target: str, **options: Any) -> None:
     transform = remembered_transform(record)
     pairs = {
         "transform": (transform, asked_transform(options)),
-        "dim": (record["dim"], options["dim"]),
+        "dim": (record["dims"][0], options["dim"]),
         "source": (record["source"], absolute(source)),
     }
     for name, (theirs, asked) in pairs.items():
@@ -163,13 +163,13 @@ def status(as_json: bool, source: str, target: str, **options: Any) -> None:
                 f"{target!r} is the output of another job ({name}: {theirs} there, {asked} here)"
             )
     emit(
-        f"{result}\n{transform} over {record['dim']!r} of {record['source']}",
+        f"{result}\n{transform} over {record['dims'][0]!r} of {record['source']}",
         {
             **asdict(result),
             "is_complete": result.is_complete,
             "transform": record["transform"],
             "source": record["source"],
-            "dim": record["dim"],
+            "dims": record["dims"],
             "variables": record["variables"],
         },
         as_json,

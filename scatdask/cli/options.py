@@ -176,7 +176,7 @@ def make_job(options: dict[str, Any]) -> Job:
                 "would say it.)"
             )
         transform = remembered_transform(record)
-        dim = dim or record["dim"]
+        dim = dim or record["dims"][0]
         if variable is None and len(record["variables"]) == 1:
             variable = record["variables"][0]
     if dim is None:

@@ -14,6 +14,7 @@ import zarr
 import scatdask
 from scatdask import Job, Scattering1D
 from scatdask.archive import store
+from scatdask.archive.beginning import prepare
 from scatdask.archive.work import Task, run_task
 from scatdask.errors import (
     BlocksFailedError,
@@ -179,7 +180,7 @@ def test_second_run_finishes_what_is_missing(archive):
 
 
 def test_run_that_stopped_before_the_output_was_made_starts_over(archive, monkeypatch):
-    monkeypatch.setattr("scatdask.archive.job._PATIENCE", 0.0)
+    monkeypatch.setattr("scatdask.archive.beginning._PATIENCE", 0.0)
     job = make_job(archive)
     job.run()
     (archive.parent / "out.zarr.ledger" / "created").unlink()
@@ -198,16 +199,18 @@ def test_two_runs_that_start_at_once_share_one_output(archive, monkeypatch):
 
     monkeypatch.setattr(store, "create", slow)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        first = pool.submit(make_job(archive, memory=less_memory(archive))._prepare, False)
+        first = pool.submit(
+            prepare, make_job(archive, memory=less_memory(archive)).request, overwrite=False
+        )
         started.wait()
         # Other memory, other blocks: those of the run that was first hold.
-        second, _ = make_job(archive)._prepare(False)
+        second, _ = prepare(make_job(archive).request, overwrite=False)
     work, _ = first.result()
     assert (second.output, second.layouts) == (work.output, work.layouts)
 
 
 def test_run_that_was_taken_for_dead_says_so(archive, monkeypatch):
-    monkeypatch.setattr("scatdask.archive.job._PATIENCE", 0.0)
+    monkeypatch.setattr("scatdask.archive.beginning._PATIENCE", 0.0)
     real = store.create
 
     def outrun(*arguments):
@@ -221,7 +224,7 @@ def test_run_that_was_taken_for_dead_says_so(archive, monkeypatch):
 
 
 def test_run_that_died_before_its_record_was_written_is_named(archive, monkeypatch):
-    monkeypatch.setattr("scatdask.archive.job._PATIENCE", 0.0)
+    monkeypatch.setattr("scatdask.archive.beginning._PATIENCE", 0.0)
     ledger = archive.parent / "out.zarr.ledger"
     ledger.mkdir()
     (ledger / "begun").touch()
@@ -231,7 +234,7 @@ def test_run_that_died_before_its_record_was_written_is_named(archive, monkeypat
 
 
 def test_run_goes_no_further_when_another_replaces_its_output(archive):
-    abandoned, _ = make_job(archive)._prepare(False)
+    abandoned, _ = prepare(make_job(archive).request, overwrite=False)
     make_job(archive).run(overwrite=True)
     files = snapshot(archive.parent)
     assert len(run_task(abandoned, Task(0, 0)).failures) == 1
@@ -255,7 +258,7 @@ def test_source_that_was_written_anew_is_read_with_its_new_metadata(write_archiv
         dataset.v.encoding = {"dtype": "i2", "scale_factor": scale, "_FillValue": -1}
         job = make_job(write_archive(dataset), Scattering1D(J=4))
         job.run(overwrite=True)
-        with xr.open_zarr(job.target) as out:
+        with xr.open_zarr(job.request.target) as out:
             np.testing.assert_allclose(out.v[0, 0, 20:-20].mean(), values.mean(), rtol=0.05)
         assert job.verify().is_good
 
@@ -326,7 +329,7 @@ def test_overwrite_replaces_and_a_refused_job_does_not(archive):
 
 
 def test_missing_dimension(archive):
-    with pytest.raises(KeyError, match=r"dim='tme' is not a dimension.*'channel', 'time'"):
+    with pytest.raises(KeyError, match=r"no dimension 'tme'.*'channel', 'time'"):
         Job(archive, archive.parent / "out.zarr", S, dim="tme").plan()
 
 

@@ -23,11 +23,11 @@ def test_nothing_there_means_nothing_done(tmp_path):
 def test_record_and_receipts_are_read_back_by_another_ledger(tmp_path):
     target = str(tmp_path / "out.zarr")
     ledger = Ledger(target)
-    ledger.begin({"dim": "time", "output": "a"})
+    ledger.begin({"dims": ["time"], "output": "a"})
     ledger.mark_created("a")
     ledger.mark("a", [Receipt(2, 4, 1.0, 1.0, 1.0, 1, 1), receipt(7)])
     other = Ledger(target)
-    assert other.read() == {"dim": "time", "output": "a"}
+    assert other.read() == {"dims": ["time"], "output": "a"}
     assert other.is_created("a")
     np.testing.assert_array_equal(np.flatnonzero(other.done("a", 9)), [2, 3, 4, 7])
 
@@ -56,7 +56,7 @@ def test_strangers_among_the_receipts_are_ignored(tmp_path):
 
 def test_torn_record_names_the_file_and_the_way_out(tmp_path):
     ledger = Ledger(str(tmp_path / "out.zarr"))
-    ledger.begin({"dim": "time", "output": "a"})
+    ledger.begin({"dims": ["time"], "output": "a"})
     path = tmp_path / "out.zarr.ledger" / "job.json"
     path.write_text(path.read_text()[:5])
     with pytest.raises(ValueError, match=r"job\.json.*overwrite=True"):

@@ -12,7 +12,7 @@ from scatdask.archive.plan import PROCESS_BYTES, Plan, block_budget
 
 
 def make_plan(transform, n, length, channels=4, block=2, chunks=(2, 900)) -> Plan:
-    layout = Layout("v", "time", n, ("channel",), (channels,), (block,), length, length)
+    layout = Layout("v", ("time",), (n,), ("channel",), (channels,), (block,), (length,), (length,))
     stored = StoredArray(
         {"channel": channels, "time": n}, {"channel": chunks[0], "time": chunks[1]}, 4, 4
     )
@@ -28,7 +28,7 @@ def test_bytes_read_and_halo_are_those_of_the_slabs(boundary, n, length):
     samples = sum(
         slab.n_read * len(range(*layout.batch(block)["channel"].indices(4)))
         for block in range(layout.n_blocks)
-        for slab in layout.slabs(transform, block)
+        for (slab,) in layout.parts(transform, block)
     )
     assert plan.bytes_read == samples * 4
     assert plan.halo_overhead == pytest.approx(1 - 4 * n / samples)
@@ -40,7 +40,7 @@ def test_chunks_that_are_read_twice_count_twice():
     layout = plan.layouts[0]
     touched = 0
     for block in range(layout.n_blocks):
-        ((start, stop),) = layout.slabs(transform, block)[0].pieces
+        ((start, stop),) = layout.parts(transform, block)[0][0].pieces
         touched += len(range(start // 900, math.ceil(stop / 900)))
     assert plan.chunk_bytes_read == touched * 4 * 900 * 4
 
@@ -58,7 +58,7 @@ def test_long_blocks_waste_at_most_a_tenth_on_halo():
 
     transform = Scattering1D(J=12, Q=8)
     stored = StoredArray({"time": 10**9}, {"time": 10**5}, 4, 4)
-    layout = make_layout(transform, "v", "time", stored, block_budget(2**30))
+    layout = make_layout(transform, "v", ("time",), stored, block_budget(2**30))
     plan = Plan(transform, (layout,), (stored,), (("v",),))
     assert 0.05 < plan.halo_overhead <= 0.1
     assert plan.peak_memory == PROCESS_BYTES + plan.block_memory <= 2**30
@@ -97,10 +97,10 @@ def test_plan_for_people_and_for_machines():
 
 def test_sums_over_whole_signals_are_read_piece_by_piece():
     transform = Scattering1D(J=4, T="global")
-    layout = Layout("v", "time", 10_000, ("channel",), (4,), (2,), 10_000, 1024)
+    layout = Layout("v", ("time",), (10_000,), ("channel",), (4,), (2,), (10_000,), (1024,))
     stored = StoredArray({"channel": 4, "time": 10_000}, {"channel": 2, "time": 900}, 4, 4)
     plan = Plan(transform, (layout,), (stored,), (("v",),))
     assert plan.blocks == 2
-    samples = sum(slab.n_read for slab in layout.slabs(transform, 0))
+    samples = sum(slab.n_read for (slab,) in layout.parts(transform, 0))
     assert plan.bytes_read == 4 * samples * 4
     assert np.isfinite(plan.core_seconds)

@@ -19,6 +19,7 @@ import threadpoolctl
 import xarray as xr
 
 from scatdask import Job, Scattering1D
+from scatdask.archive.beginning import prepare
 from scatdask.archive.plan import PROCESS_BYTES
 from scatdask.archive.pools import ClientPool, ThreadPool, choose_pool
 from scatdask.archive.work import Outcome, Task
@@ -194,7 +195,7 @@ def test_lost_scheduler_is_said_and_survived(long_archive):
             choose_pool(client, None, 0) as pool,
             pytest.raises(WorkersLostError, match="run again"),
         ):
-            prepared, _ = make_job(long_archive)._prepare(False)
+            prepared, _ = prepare(make_job(long_archive).request, overwrite=False)
             for number, _ in enumerate(pool(prepared, iter(Task(i, i) for i in range(16)))):
                 if number == 1:
                     cluster.close()

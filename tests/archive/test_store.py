@@ -43,7 +43,7 @@ def test_neighbours_with_a_common_beginning_are_fine(tmp_path):
 
 def empty_output(tmp_path, T=None):
     transform = Scattering1D(J=4, T=T)
-    layout = Layout("v", "time", 1000, ("channel",), (2,), (1,), 512, 512)
+    layout = Layout("v", ("time",), (1000,), ("channel",), (2,), (1,), (512,), (512,))
     source = xr.Dataset(
         {
             "v": (("channel", "time"), np.zeros((2, 1000), "f4")),
@@ -52,9 +52,9 @@ def empty_output(tmp_path, T=None):
         },
         coords={"time": np.arange(1000) * 0.5},
     )
-    sampling = labels.sampling(source.time, "time")
-    _, skipped = labels.choose(source, "time")
-    dataset, names, encoding = store.template(source, transform, (layout,), sampling, skipped)
+    samplings = labels.samplings(source, ("time",))
+    _, skipped = labels.choose(source, ("time",))
+    dataset, names, encoding = store.template(source, transform, (layout,), samplings, skipped)
     target = str(tmp_path / "out.zarr")
     store.create(target, dataset, encoding)
     return target, names

@@ -12,7 +12,7 @@ from scatdask import Scattering1D
 from scatdask.archive.layout import Layout
 from scatdask.archive.ledger import Ledger, Receipt
 from scatdask.archive.plan import PROCESS_BYTES
-from scatdask.archive.verify import _other_slabs
+from scatdask.archive.verify import _other_ranges
 from scatdask.errors import NonFiniteWarning
 from tests.archive.conftest import make_job
 
@@ -115,7 +115,7 @@ def test_faint_paths_are_held_to_the_size_of_the_signal(write_archive, samples, 
     found = job.verify()
     assert found.is_good, str(found)
     if T is None:
-        array = zarr.open_group(job.target, mode="r+")["v"]
+        array = zarr.open_group(job.request.target, mode="r+")["v"]
         loudest = int(np.argmax(array[0, :, 1000]))
         array[0, loudest, 1000] *= 1.01
         assert not job.verify(blocks=found.done).is_good
@@ -128,13 +128,14 @@ def test_block_is_never_compared_with_the_same_slabs(boundary, T, n, at_once):
     transform = Scattering1D(J=5, T=T, boundary=boundary)
     whole = -(-n // transform.alignment) * transform.alignment
     at_once = at_once if T == "global" else whole
-    layout = Layout("v", "time", n, (), (), (), whole, at_once)
-    slabs = _other_slabs(transform, layout, 0)
-    assert (slabs[0].start, slabs[-1].stop) == (0, n)
-    assert all(a.stop == b.start for a, b in itertools.pairwise(slabs))
-    assert all(one.start % transform.alignment == 0 for one in slabs)
+    layout = Layout("v", ("time",), (n,), (), (), (), (whole,), (at_once,))
+    (ranges,) = _other_ranges(transform, layout, 0)
+    assert (ranges[0][0], ranges[-1][1]) == (0, n)
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(ranges))
+    assert all(start % transform.alignment == 0 for start, _ in ranges)
     if n > transform.alignment:
-        assert slabs != layout.slabs(transform, 0)
+        before = {(slab.start, slab.stop) for (slab,) in layout.parts(transform, 0)}
+        assert not before & set(ranges[:-1])
 
 
 @pytest.mark.parametrize("T", [None, 0, "global"])

@@ -43,10 +43,10 @@ def make_work(
     dims = tuple(f"d{i}" for i in range(len(shape)))
     whole = -(-n // transform.alignment) * transform.alignment
     owns = whole if transform.outputs[0].stride is None else length
-    layout = Layout("v", "time", n, dims, tuple(shape), rows, owns, length)
+    layout = Layout("v", ("time",), (n,), dims, tuple(shape), rows, (owns,), (length,))
     source = xr.Dataset({"v": ((*dims, "time"), samples)})
-    sampling = labels.sampling(None, "time")
-    dataset, names, encoding = store.template(source, transform, (layout,), sampling, {})
+    samplings = labels.samplings(source, ("time",))
+    dataset, names, encoding = store.template(source, transform, (layout,), samplings, {})
     target = str(folder / "out.zarr")
     store.create(target, dataset, encoding)
     Ledger(target).begin({"output": "1" * 32})
@@ -150,7 +150,7 @@ def test_block_that_fails_does_not_take_others_along(work):
         block
         for block in range(work.n_blocks)
         if layout.batch(block)["d0"] == slice(0, 1)
-        and any(a < 2100 and b > 1400 for a, b in layout.slabs(work.transform, block)[0].pieces)
+        and any(a < 2100 and b > 1400 for a, b in layout.parts(work.transform, block)[0][0].pieces)
     }
     assert failed == touching != set(range(work.n_blocks))
     done = Ledger(work.target).done(work.output, work.n_blocks)

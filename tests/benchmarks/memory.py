@@ -77,7 +77,7 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
         "planned_block": plan.block_memory,
         "over_plan": peak / plan.peak_memory,
         "block_over_plan": (peak - base) / plan.block_memory,
-        "block": [plan.layouts[0].rows, plan.layouts[0].length],
+        "block": [plan.layouts[0].rows, plan.layouts[0].lengths[0]],
         "blocks": plan.blocks,
     }
 

@@ -132,7 +132,7 @@ def test_smaller_memory_means_smaller_blocks(scatdask: Call, source: str, target
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--dim", "nowhere", "-J", 6), "dim='nowhere' is not a dimension"),
+        (("--dim", "nowhere", "-J", 6), "no dimension 'nowhere'"),
         (("--dim", "time", "-J", 15), "the largest J that fits is 14"),
         (("--dim", "time", "-J", 6, "-T", 30_000), "the largest T that fits is 20000"),
         (("--dim", "time", "-J", 0), "J must be at least 1"),

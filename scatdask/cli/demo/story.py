@@ -149,7 +149,7 @@ class Demo:
     def scatter(self, client: distributed.Client) -> None:
         """Plan, run and verify the main job."""
         job = self.job()
-        self.say(f"\n2. The plan, with {format_bytes(job.memory)} for each worker")
+        self.say(f"\n2. The plan, with {format_bytes(job.request.memory)} for each worker")
         plan = job.plan()
         self.say(_indented(plan))
         self.say(f"\n3. The run, on {self.workers} worker processes")
@@ -168,7 +168,7 @@ class Demo:
         if not verification.is_good:
             self.problems.append("the verification found differences")
         self.figures |= {
-            "memory": job.memory,
+            "memory": job.request.memory,
             "planned_memory": plan.peak_memory,
             "measured_memory": measured,
             "run": report.to_dict(),
@@ -195,15 +195,15 @@ class Demo:
         worst = float(differences.max())
         self.say(
             f"   station {self.day.names[self.station]} again, from chunks of {OTHER_CHUNK:,} "
-            f"samples in blocks of {other.length:,} (before: {self.day.chunk:,} and "
-            f"{one.length:,}):\n"
+            f"samples in blocks of {other.lengths[0]:,} (before: {self.day.chunk:,} and "
+            f"{one.lengths[0]:,}):\n"
             f"   largest difference {worst:.1e} of a path's largest coefficient, in the worst of "
             f"{len(differences)} paths (promised {PROMISE:.1e})"
         )
         # "not <=" so that NaN is a problem too.
         if not worst <= PROMISE:
             self.problems.append("other chunks gave other numbers")
-        if one.length == other.length:
+        if one.lengths == other.lengths:
             self.problems.append("the blocks of both runs had the same length")
         self.figures |= {"worst_difference": worst, "promised_difference": PROMISE}
         return differences

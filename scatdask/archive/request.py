@@ -1,0 +1,139 @@
+"""What a job is asked to do, and whether it can be done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from dask.utils import format_bytes
+
+from scatdask import labels
+from scatdask.archive import source as sources
+from scatdask.archive import store
+from scatdask.archive.layout import Layout, StoredArray, make_layout
+from scatdask.archive.plan import Plan, block_budget
+from scatdask.blocks import check_dtype
+from scatdask.transforms import Transform
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a job is asked to do.
+
+    Attributes
+    ----------
+    source, target : str
+        Locations.
+    transform : Transform
+    dims : tuple of str
+        Core dimensions.
+    variable : str or None
+        The variable to transform; None for all that can be.
+    memory : int
+        Resident bytes that a worker process of one thread may take.
+    missing_chunks : {"error", "fill"}
+        Whether a source with chunks that do not exist is an error.
+    """
+
+    source: str
+    target: str
+    transform: Transform
+    dims: tuple[str, ...]
+    variable: str | None
+    memory: int
+    missing_chunks: str
+
+    def plan(self, record: dict[str, Any] | None) -> tuple[Plan, xr.Dataset, dict[str, Any]]:
+        """Check everything and work out the blocks; what a ledger records of them holds.
+
+        Parameters
+        ----------
+        record : dict or None
+            Of the ledger beside the output.
+
+        Returns
+        -------
+        plan : Plan
+        empty : Dataset
+            The output with its labels and without its numbers.
+        encoding : dict
+            Of each array of the output.
+        """
+        dataset = sources.open_source(self.source, decode_times=True)
+        labels.check_dims(dataset, self.transform, self.dims)
+        chosen, skipped = labels.choose(dataset, self.dims, self.variable)
+        variables = tuple(map(str, chosen))
+        if self.variable is not None:
+            dataset = dataset[list(chosen)]
+        samplings = labels.samplings(dataset, self.dims)
+        labels.check_sizes(self.transform, dataset.sizes, self.dims)
+        stored = []
+        for name in variables:
+            check_dtype(dataset[name].dtype, f"variable {name!r}")
+            if self.missing_chunks == "error":
+                sources.check_chunks(self.source, name)
+            stored.append(self._stored(dataset[name], name))
+        begun = record if record and not self.differences(record, variables) else None
+        if begun:
+            layouts = tuple(Layout.from_dict(fields) for fields in begun["layouts"])
+        else:
+            budget = block_budget(self.memory)
+            layouts = tuple(
+                make_layout(self.transform, name, self.dims, one, budget)
+                for name, one in zip(variables, stored, strict=True)
+            )
+        empty, names, encoding = store.template(
+            dataset, self.transform, layouts, samplings, skipped
+        )
+        plan = Plan(self.transform, layouts, tuple(stored), names)
+        if begun and plan.peak_memory > self.memory:
+            raise MemoryError(
+                f"{self.target!r} was begun with blocks for which a worker needs "
+                f"{-(-plan.peak_memory // 2**20)} MiB, and memory allows "
+                f"{format_bytes(self.memory)}: give at least as much, or run with overwrite=True "
+                "to begin again with smaller blocks"
+            )
+        return plan, empty, encoding
+
+    def _stored(self, array: xr.DataArray, name: str) -> StoredArray:
+        on_disk = sources.stored_array(self.source, name)
+        chunks = sources.chunk_shape(on_disk)
+        dims = [str(dim) for dim in array.dims]
+        return StoredArray(
+            dict(zip(dims, array.shape, strict=True)),
+            dict(zip(dims, chunks, strict=True)),
+            np.dtype(on_disk.dtype).itemsize,
+            array.dtype.itemsize,
+        )
+
+    def identity(self, variables: tuple[str, ...]) -> dict[str, Any]:
+        """Return what a ledger records of the request, given the variables that it comes to."""
+        return {
+            "transform": {"name": self.transform.name, **self.transform.parameters()},
+            "transform_fingerprint": self.transform.fingerprint(),
+            "source": self.source,
+            "source_fingerprint": sources.fingerprint(self.source, variables, self.dims),
+            "dims": list(self.dims),
+            "variables": list(variables),
+        }
+
+    def differences(self, record: dict[str, Any], variables: tuple[str, ...]) -> list[str]:
+        """Say in which points another request than this one is recorded in a ledger."""
+        mine = self.identity(variables)
+        differing = []
+        theirs = record.get("transform", {})
+        for key in sorted({*theirs, *mine["transform"]}):
+            if theirs.get(key) != mine["transform"].get(key):
+                differing.append(
+                    f"{key}: {theirs.get(key)!r} there, {mine['transform'].get(key)!r} here"
+                )
+        for key in ("source", "dims", "variables"):
+            if record.get(key) != mine[key]:
+                differing.append(f"{key}: {record.get(key)!r} there, {mine[key]!r} here")
+        if record.get("source_fingerprint") != mine["source_fingerprint"]:
+            differing.append("the source has changed since")
+        if not differing and record.get("transform_fingerprint") != mine["transform_fingerprint"]:
+            differing.append("the numbers have another meaning in this version of scatdask")
+        return differing
