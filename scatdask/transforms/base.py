@@ -131,6 +131,10 @@ class Transform(ABC):
     def paths(self, spacing: float | tuple[float, ...] | None = None) -> xr.Dataset:
         """Return the table of paths."""
 
+    def inner_coords(self, spacing: float | None = None) -> dict[str, Any]:
+        """Return what labels the axes between path and core axes, as xarray takes coordinates."""
+        return {}
+
     def select(self, predicate: Callable[[xr.Dataset], Any]) -> Self:
         """Return the same transform with fewer paths; what they do not need is not computed.
 
