@@ -27,3 +27,11 @@ class WorkersLostError(ScatdaskError):
 
 class NonFiniteWarning(UserWarning):
     """The input holds NaN or infinite samples; outputs that they touch are NaN."""
+
+
+class PrecisionWarning(UserWarning):
+    """The array library has no 64-bit floats, so part of the work is less precise than promised."""
+
+
+class DeviceMemoryWarning(UserWarning):
+    """A device had too little memory for a block, part of which was computed on the CPU."""

@@ -12,11 +12,19 @@ from scatdask.arrays import (
     AnyArray,
     array_namespace,
     check_in_memory,
+    check_precision,
     device_of,
+    free_memory,
     from_numpy,
+    is_surely,
     is_writable,
+    kind_of,
+    release_memory,
+    to_numpy,
+    widest_float,
 )
 from scatdask.blocks.geometry import Block, Grid, Slab, block_of, source_index
+from scatdask.blocks.parts import in_parts, rows_that_fit
 from scatdask.blocks.sizing import eager_lengths
 from scatdask.errors import NonFiniteWarning
 from scatdask.kernels import Keep, transform_rows
@@ -39,10 +47,7 @@ def check_dtype(dtype: Any, name: str = "x") -> None:
     name : str
         What to call the samples in the message.
     """
-    try:
-        kind = np.dtype(dtype).kind
-    except TypeError:
-        kind = np.dtype(str(dtype).rpartition(".")[2]).kind
+    kind = kind_of(dtype)
     if kind in "fiu":
         return
     remedy = {
@@ -66,6 +71,7 @@ def transform_array(transform: Transform, x: AnyArray) -> AnyArray:
     batch, shape = x.shape[: x.ndim - transform.ndim], x.shape[x.ndim - transform.ndim :]
     transform.check_shape(shape)
     check_in_memory(x)
+    check_precision(x, transform.dtype, stacklevel=3)
     xp = array_namespace(x)
     flat = xp.reshape(x, (math.prod(batch), *shape))
     grid = Grid(shape, eager_lengths(transform, shape))
@@ -77,7 +83,7 @@ def transform_array(transform: Transform, x: AnyArray) -> AnyArray:
         _join(xp, list(part), grid.counts, are_sums=output.stride is None)
         for part, output in zip(zip(*parts, strict=True), transform.outputs, strict=True)
     ]
-    if any(bool(xp.any(xp.isnan(a))) for a in arrays):
+    if any(is_surely(xp.any(xp.isnan(a))) for a in arrays):
         warnings.warn(
             "x holds samples that are NaN, infinite, or beyond "
             f"{LARGEST[transform.dtype]:g}: every output within {transform.halo} samples of one "
@@ -114,7 +120,7 @@ def _join(xp: Any, parts: list[AnyArray], counts: tuple[int, ...], *, are_sums: 
     if len(parts) == 1:
         return parts[0]
     if are_sums:
-        total = xp.astype(parts[0], xp.float64)
+        total = xp.astype(parts[0], widest_float(parts[0]))
         for part in parts[1:]:
             total = total + part
         return total
@@ -143,7 +149,8 @@ def combine_sums(transform: Transform, sums: AnyArray, shape: tuple[int, ...]) -
     weights = transform.sum_weights(shape).reshape(-1, *(1,) * len(transform.outputs[0].inner))
     weights = from_numpy(weights, like=sums)
     flat = xp.reshape(sums, sums.shape[: sums.ndim - transform.ndim])
-    return xp.astype(xp.astype(flat, xp.float64) * weights, getattr(xp, transform.dtype))
+    wide = xp.astype(flat, widest_float(sums))
+    return xp.astype(wide * weights, getattr(xp, transform.dtype))
 
 
 def transform_block(
@@ -172,26 +179,31 @@ def transform_block(
         `LARGEST`.
     """
     first = _first(pieces)
-    rows = first.shape[0]
-    at_once = transform.rows_at_once(rows, tuple(slab.length for slab in block))
-    if rows == at_once:
+    rows, lengths = first.shape[0], tuple(slab.length for slab in block)
+    shapes = tuple(_output_shape(output, block) for output in transform.outputs)
+    at_once = transform.rows_at_once(rows, lengths)
+    free = free_memory(first)
+    if free is None and rows == at_once:
         return _transform_some(transform, block, shape, pieces)
+    if free is not None:
+        at_once = rows_that_fit(transform, block, at_once, shapes, free)
+
+    def compute(start: int, stop: int) -> list[AnyArray]:
+        return _transform_some(transform, block, shape, _some_rows(pieces, start, stop))
+
+    def on_host(start: int, stop: int) -> list[AnyArray]:
+        some = _on_host(_some_rows(pieces, start, stop))
+        return [from_numpy(a, like=first) for a in _transform_some(transform, block, shape, some)]
+
+    parts = in_parts(compute, rows, at_once, release=lambda: release_memory(first), on_host=on_host)
     xp = array_namespace(first)
-    starts = range(0, rows, at_once)
     if not is_writable(first):
-        parts = [
-            _transform_some(transform, block, shape, _some_rows(pieces, row, row + at_once))
-            for row in starts
-        ]
-        return [xp.concat(some, axis=0) for some in zip(*parts, strict=True)]
+        return [xp.concat(some, axis=0) for some in zip(*(p for _, p in parts), strict=True)]
     dtype, device = getattr(xp, transform.dtype), device_of(first)
-    arrays = [
-        xp.empty((rows, *_output_shape(output, block)), dtype=dtype, device=device)
-        for output in transform.outputs
-    ]
-    for row in starts:
-        some = _some_rows(pieces, row, row + at_once)
-        _store(arrays, row, _transform_some(transform, block, shape, some))
+    arrays = [xp.empty((rows, *shape), dtype=dtype, device=device) for shape in shapes]
+    for row, values in parts:
+        _store(arrays, row, values)
+        del values
     return arrays
 
 
@@ -201,7 +213,7 @@ def _output_shape(output: Output, block: Block) -> tuple[int, ...]:
 
 
 def _store(arrays: list[AnyArray], row: int, values: list[AnyArray]) -> None:
-    """Put the outputs of some rows in their place; as a call, so that it keeps none of them."""
+    """Put the outputs of some rows in their place."""
     for array, value in zip(arrays, values, strict=True):
         array[row : row + value.shape[0], ...] = value
 
@@ -218,6 +230,10 @@ def _some_rows(pieces: Pieces, start: int, stop: int) -> Pieces:
     return pieces[start:stop, ...]
 
 
+def _on_host(pieces: Pieces) -> Pieces:
+    return [_on_host(piece) for piece in pieces] if isinstance(pieces, list) else to_numpy(pieces)
+
+
 def _transform_some(
     transform: Transform, block: Block, shape: tuple[int, ...], pieces: Pieces
 ) -> list[AnyArray]:
@@ -231,35 +247,34 @@ def _transform_some(
             touched = _touched(transform, keep, shape, bad, output.stride)
             value = values[which]
             between = (1,) * len(output.shape)
-            touched = touched.reshape(touched.shape[0], *between, *touched.shape[1:])
-            nan = xp.full_like(value[:1, ...], xp.nan)
-            values[which] = xp.where(from_numpy(touched, like=value), nan, value)
+            touched = xp.reshape(touched, (touched.shape[0], *between, *touched.shape[1:]))
+            values[which] = xp.where(touched, xp.full_like(value[:1, ...], xp.nan), value)
     return values
 
 
 def _pad(
     transform: Transform, block: Block, shape: tuple[int, ...], pieces: Pieces
-) -> tuple[AnyArray, AnyArray, np.ndarray | None]:
+) -> tuple[AnyArray, AnyArray, AnyArray | None]:
     """Join pieces, extend rows past true ends, take out their mean, fill up to the FFT's length.
 
     Returns the padded rows, the means, and where samples of the extended rows were not finite
-    (None if none).
+    (None if none for sure).
     """
     xp = array_namespace(_first(pieces))
     axes = tuple(range(1, len(shape) + 1))
     x = _laid_out(xp, pieces, 1)
     finite = xp.abs(x) <= LARGEST[transform.dtype]  # not so for NaN
     bad = None
-    if not bool(xp.all(finite)):
-        bad = ~np.asarray(finite)
+    if not is_surely(xp.all(finite)):
+        bad = ~finite
         x = xp.where(finite, x, xp.zeros_like(x))
-        count = xp.sum(xp.astype(finite, xp.float64), axis=axes, keepdims=True)
+        count = xp.sum(xp.astype(finite, x.dtype), axis=axes, keepdims=True)
         mean = xp.sum(x, axis=axes, keepdims=True) / xp.where(count > 0, count, xp.ones_like(count))
         x = xp.where(finite, x, mean)
     else:
         mean = xp.mean(x, axis=axes, keepdims=True)
     x = x - mean
-    never = np.zeros((1,) * (len(shape) + 1), bool)
+    never = from_numpy(np.zeros((1,) * (len(shape) + 1), bool), like=x)
     for axis, (slab, n, boundary) in enumerate(
         zip(block, shape, transform.boundaries, strict=True), start=1
     ):
@@ -270,9 +285,9 @@ def _pad(
 
 
 def _laid_out(xp: Any, pieces: Pieces, axis: int) -> AnyArray:
-    """Join nested pieces in float64."""
+    """Join nested pieces in float64, or what there is instead."""
     if not isinstance(pieces, list):
-        return xp.astype(pieces, xp.float64)
+        return xp.astype(pieces, widest_float(pieces))
     parts = [_laid_out(xp, piece, axis + 1) for piece in pieces]
     return parts[0] if len(parts) == 1 else xp.concat(parts, axis=axis)
 
@@ -312,8 +327,8 @@ def _ramped(x: AnyArray, length: int, axis: int) -> AnyArray:
     xp = array_namespace(x)
     before = (slice(None),) * axis
     first, last = x[(*before, slice(0, 1), ...)], x[(*before, slice(-1, None), ...)]
-    weight = (np.arange(1, n_ramp + 1) / (n_ramp + 1)).reshape(-1, *(1,) * (x.ndim - 1 - axis))
-    ramp = last + (first - last) * from_numpy(weight, like=x)
+    weight = xp.arange(1, n_ramp + 1, dtype=x.dtype, device=device_of(x)) / (n_ramp + 1)
+    ramp = last + (first - last) * xp.reshape(weight, (-1, *(1,) * (x.ndim - 1 - axis)))
     return xp.concat([x, ramp], axis=axis)
 
 
@@ -321,10 +336,11 @@ def _touched(
     transform: Transform,
     keep: tuple[Keep, ...],
     shape: tuple[int, ...],
-    bad: np.ndarray,
+    bad: AnyArray,
     stride: int | None,
-) -> np.ndarray:
+) -> AnyArray:
     """Say which outputs have a sample within the halo that is not finite, shape (rows, *core)."""
+    xp = array_namespace(bad)
     halo, step = transform.halo, stride or 1
     for axis, (kept, n, boundary) in enumerate(
         zip(keep, shape, transform.boundaries, strict=True), start=1
@@ -332,17 +348,14 @@ def _touched(
         shift = 0
         if boundary == "periodic" and bad.shape[axis] == n:
             # The whole of a periodic signal: windows go around, perhaps more than once.
-            width = [(0, 0)] * bad.ndim
-            width[axis] = (halo, halo)
-            bad = np.pad(bad, width, mode="wrap")
-            shift = halo
-        width = [(0, 0)] * bad.ndim
-        width[axis] = (1, 0)
-        count = np.pad(np.cumsum(bad, axis=axis), width)
+            around = from_numpy(np.arange(-halo, n + halo) % n, like=bad)
+            bad, shift = xp.take(bad, around, axis=axis), halo
+        count = xp.cumulative_sum(
+            xp.astype(bad, xp.int32), axis=axis, dtype=xp.int32, include_initial=True
+        )
         centre = np.arange(*kept.outputs(step)) * step + shift
-        window = np.take(count, centre + halo + 1, axis=axis)
-        window = window - np.take(count, centre - halo, axis=axis)
-        bad = window > 0
+        after = xp.take(count, from_numpy(centre + halo + 1, like=bad), axis=axis)
+        bad = after > xp.take(count, from_numpy(centre - halo, like=bad), axis=axis)
         if stride is None:
-            bad = bad.any(axis=axis, keepdims=True)
+            bad = xp.any(bad, axis=axis, keepdims=True)
     return bad

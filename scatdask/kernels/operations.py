@@ -1,8 +1,9 @@
 """The few array operations of a scattering cascade: band-pass and fold, modulus, low-pass.
 
-They are written against the array API standard. Signals are real, so spectra are half spectra
-(``rfft``); filters touch a short run of bins only, and the product goes straight to its place in
-the spectrum of the subsampled output.
+Signals are real, so spectra are half spectra (``rfft``); filters touch a short run of bins only,
+and the product goes straight to its place in the spectrum of the subsampled output. NumPy writes
+run after run into buffers that are used again, CuPy filters a whole group at once, and any other
+library adds up slices, through which gradients can be traced.
 """
 
 from __future__ import annotations
@@ -11,16 +12,23 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from scatdask.arrays import (
     AnyArray,
+    BandTable,
+    Like,
     Scratch,
     array_namespace,
-    device_of,
+    band_table,
     fft_of,
+    fold_bands,
     from_numpy,
+    is_cupy,
+    is_numpy,
+    matmul,
     scale_factors,
     scale_into,
 )
@@ -52,17 +60,39 @@ class Run:
     factors: AnyArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FoldedFilter:
-    """A filter for half spectra of length-`n` signals whose output has `n_out` samples."""
+    """A filter for half spectra of length-`n` signals whose output has `n_out` samples.
 
-    runs: tuple[Run, ...]
-    zeros: tuple[slice, ...]
+    Attributes
+    ----------
+    n, n_out : int
+    runs, zeros : tuple
+        How NumPy goes through the bins, and which bins of the output no run writes to.
+    first : int
+        First bin of `response`; negative ones count from the end of the spectrum.
+    response : array or None
+        For other libraries. CuPy's are on the host still, to be moved together with others;
+        for the rest it begins and ends at multiples of `n_out`.
+    like : Like or None
+        Where the response is to live.
+
+    Notes
+    -----
+    The response is scaled such that an inverse FFT of length `n_out` gives the subsampled signal.
+    """
+
+    n: int
     n_out: int
+    runs: tuple[Run, ...] = ()
+    zeros: tuple[slice, ...] = ()
+    first: int = 0
+    response: AnyArray = None
+    like: Like | None = None
 
 
 def fold_filter(sampled: SampledFilter, n_out: int, dtype: str, *, like: AnyArray) -> FoldedFilter:
-    """Cut a sampled filter into runs.
+    """Lay a sampled filter out for the library of `like`.
 
     Parameters
     ----------
@@ -73,14 +103,25 @@ def fold_filter(sampled: SampledFilter, n_out: int, dtype: str, *, like: AnyArra
     dtype : {"float32", "float64"}
     like : array
         Where the values are to live.
-
-    Returns
-    -------
-    FoldedFilter
-        Scaled such that an inverse FFT of length `n_out` gives the subsampled signal.
     """
-    n, width = sampled.n, len(sampled.values)
-    bins = np.arange(sampled.first, sampled.first + width)
+    n, first = sampled.n, sampled.first
+    values = (sampled.values * (n_out / n)).astype(dtype)
+    if is_numpy(like):
+        return FoldedFilter(n, n_out, *_cut_into_runs(first, values, n, n_out))
+    if is_cupy(like):
+        return FoldedFilter(n, n_out, first=first, response=values, like=Like(like))
+    start, stop = first // n_out * n_out, -(-(first + len(values)) // n_out) * n_out
+    whole = np.zeros(stop - start, np.result_type(dtype, np.complex64))
+    whole[first - start : first - start + len(values)] = values
+    return FoldedFilter(n, n_out, first=start, response=from_numpy(whole, like=like))
+
+
+def _cut_into_runs(
+    first: int, values: np.ndarray, n: int, n_out: int
+) -> tuple[tuple[Run, ...], tuple[slice, ...]]:
+    """Cut a filter into runs; say also which bins of the output no run writes to."""
+    width = len(values)
+    bins = np.arange(first, first + width)
     wrapped, target = bins % n, bins % n_out
     mirrored = wrapped > n // 2
     # A run ends where the side of the spectrum changes, or source or target wrap around.
@@ -92,7 +133,7 @@ def fold_filter(sampled: SampledFilter, n_out: int, dtype: str, *, like: AnyArra
     runs = []
     for start, stop in itertools.pairwise(edges):
         place = slice(int(target[start]), int(target[stop - 1]) + 1)
-        values = sampled.values[start:stop] * (n_out / n)
+        part_values = values[start:stop]
         if mirrored[start]:
             source = slice(int(n - wrapped[stop - 1]), int(n - wrapped[start]) + 1)
         else:
@@ -114,14 +155,12 @@ def fold_filter(sampled: SampledFilter, n_out: int, dtype: str, *, like: AnyArra
                     bool(mirrored[start]),
                     slice(place.start + piece.start, place.start + piece.stop),
                     adds,
-                    scale_factors(
-                        values[piece][:: -1 if mirrored[start] else 1].astype(dtype), like=like
-                    ),
+                    scale_factors(part_values[piece][:: -1 if mirrored[start] else 1], like=values),
                 )
             )
         covered[place] = True
     zeros = tuple(piece for piece in _pieces(covered) if not covered[piece.start])
-    return FoldedFilter(tuple(runs), zeros, n_out)
+    return tuple(runs), zeros
 
 
 def _pieces(flags: np.ndarray) -> list[slice]:
@@ -130,31 +169,91 @@ def _pieces(flags: np.ndarray) -> list[slice]:
     return [slice(a, b) for a, b in itertools.pairwise(edges) if b > a]
 
 
-def band_pass(spectrum: AnyArray, folded: FoldedFilter, out: AnyArray) -> None:
-    """Multiply a half spectrum by a filter and fold the product onto the output's bins.
+def band_pass(
+    spectrum: AnyArray, filters: Sequence[FoldedFilter], scratch: Scratch | None = None
+) -> AnyArray:
+    """Multiply half spectra by filters and fold the products onto the outputs' bins.
 
     Parameters
     ----------
-    spectrum : complex array, shape (..., n // 2 + 1)
-    folded : FoldedFilter
-    out : complex array, shape (..., folded.n_out)
-        Receives the spectrum of the filtered and subsampled signal.
+    spectrum : complex array, shape (rows, n // 2 + 1)
+        Half spectra of real signals.
+    filters : sequence of FoldedFilter
+        All with the same ``n`` and ``n_out``.
+    scratch : Scratch, optional
+        Where to keep the result, with rows to fill the lanes of the FFT.
+
+    Returns
+    -------
+    complex array, shape (batch, n_out)
+        Spectra of the filtered and subsampled signals: row ``i * rows + r`` is signal r through
+        filter i; rows past ``len(filters) * rows`` are padding, zero.
     """
-    xp = array_namespace(spectrum)
+    rows, n_out = spectrum.shape[0], filters[0].n_out
+    if is_cupy(spectrum):
+        return fold_bands(spectrum, _table(tuple(filters)))
+    if not is_numpy(spectrum):
+        parts = [_folded_slices(spectrum, folded) for folded in filters]
+        return parts[0] if len(parts) == 1 else array_namespace(spectrum).concat(parts, axis=0)
+    used = rows * len(filters)
+    if scratch is None:
+        out = np.empty((used, n_out), spectrum.dtype)
+    else:
+        out = scratch.empty("product", (padded_batch(used), n_out), spectrum.dtype)
+        out[used:] = 0
+    for index, folded in enumerate(filters):
+        _write_runs(spectrum, folded, out[index * rows : (index + 1) * rows])
+    return out
+
+
+def _write_runs(spectrum: np.ndarray, folded: FoldedFilter, out: np.ndarray) -> None:
+    """Fill `out`, shape (rows, n_out), run by run."""
     for gap in folded.zeros:
-        out[..., gap] = 0
+        out[:, gap] = 0
     for run in folded.runs:
-        bins, target = spectrum[..., run.source], out[..., run.target]
+        bins, target = spectrum[:, run.source], out[:, run.target]
         if not (run.mirrored or run.adds):
             scale_into(target, bins, run.factors)
             continue
-        product = xp.empty_like(bins)
+        product = np.empty_like(bins)
         scale_into(product, bins, run.factors)
         if run.mirrored:
-            product = xp.conj(xp.flip(product, axis=-1))
+            product = np.conj(product[:, ::-1])
         if run.adds:
             product = target + product
-        out[..., run.target] = product
+        out[:, run.target] = product
+
+
+def _folded_slices(spectrum: AnyArray, folded: FoldedFilter) -> AnyArray:
+    """Return the folded product without writing to any array."""
+    xp = array_namespace(spectrum)
+    n, start = folded.n, folded.first
+    stop = start + folded.response.shape[0]
+    parts = []
+    while start < stop:
+        # Bins of one side of the spectrum; those past its middle mirror the others.
+        place = start % n
+        if place <= n // 2:
+            length = min(stop - start, n // 2 + 1 - place)
+            parts.append(spectrum[:, place : place + length])
+        else:
+            length = min(stop - start, n - place)
+            part = spectrum[:, n - place - length + 1 : n - place + 1]
+            parts.append(xp.conj(xp.flip(part, axis=1)))
+        start += length
+    product = (parts[0] if len(parts) == 1 else xp.concat(parts, axis=1)) * folded.response
+    if product.shape[1] == folded.n_out:
+        return product
+    return xp.sum(xp.reshape(product, (product.shape[0], -1, folded.n_out)), axis=1)
+
+
+@lru_cache(maxsize=1024)
+def _table(filters: tuple[FoldedFilter, ...]) -> BandTable:
+    """Keep the table of a group on its device, for as long as groups come again."""
+    first = filters[0]
+    assert first.like is not None
+    responses = [(folded.first, folded.response) for folded in filters]
+    return band_table(responses, first.n, first.n_out, like=first.like.array)
 
 
 def filtered_modulus(
@@ -178,12 +277,7 @@ def filtered_modulus(
         Row ``i * rows + r`` is signal r through filter i; rows past ``len(filters) * rows`` are
         padding, zero.
     """
-    rows, used = spectrum.shape[0], spectrum.shape[0] * len(filters)
-    shape = padded_batch(used), filters[0].n_out
-    product = scratch.empty("product", shape, spectrum.dtype)
-    for index, folded in enumerate(filters):
-        band_pass(spectrum, folded, product[index * rows : (index + 1) * rows, :])
-    product[used:, :] = 0
+    product = band_pass(spectrum, filters, scratch)
     return scratch.modulus(name, fft_of(product).ifft(product))
 
 
@@ -204,12 +298,8 @@ class SpectralSmoother:
 
     def __call__(self, spectrum: AnyArray, start: int, stop: int) -> AnyArray:
         """Return outputs [start, stop) of signals with half spectra (rows, n // 2 + 1)."""
-        xp = array_namespace(spectrum)
         n_out = self.folded.n_out
-        product = xp.empty(
-            (spectrum.shape[0], n_out), dtype=spectrum.dtype, device=device_of(spectrum)
-        )
-        band_pass(spectrum, self.folded, product)
+        product = band_pass(spectrum, (self.folded,))
         return fft_of(product).irfft(product[:, : n_out // 2 + 1], n=n_out)[:, start:stop]
 
 
@@ -240,7 +330,7 @@ class TapSmoother:
         tiles = -(-(stop - start) // tile)
         first, last = (start - tile) * self.step, (start + (tiles + 1) * tile) * self.step
         cut = periodic_slice(samples, first, last)
-        parts = xp.reshape(cut, (rows, tiles + 2, tile * self.step)) @ self.matrix
+        parts = matmul(xp.reshape(cut, (rows, tiles + 2, tile * self.step)), self.matrix)
         smooth = parts[:, :-2, :tile] + parts[:, 1:-1, tile : 2 * tile] + parts[:, 2:, 2 * tile :]
         return xp.reshape(smooth, (rows, tiles * tile))[:, : stop - start]
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from scatdask.arrays import (
     AnyArray,
+    Like,
     Scratch,
     array_namespace,
     complex_dtype,
-    device_of,
     fft_of,
 )
 from scatdask.filters import sample_gaussian, sample_morlet
@@ -54,29 +54,13 @@ class SampledCascade:
     branches: tuple[SampledBranch, ...]
 
 
-class _Like:
-    """Carry an array through `lru_cache` without being part of the key."""
-
-    def __init__(self, array: AnyArray) -> None:
-        # Empty, and no view of the array, which the cache would keep alive.
-        self.array = array_namespace(array).empty(0, device=device_of(array))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Like)
-
-    def __hash__(self) -> int:
-        return 0
-
-
 def sampled_cascade(transform: Scattering1D, n: int, like: AnyArray) -> SampledCascade:
     """Sample the filters of a transform for rows of length `n`, or return the kept ones."""
-    return _sampled_cascade(transform, n, array_namespace(like), device_of(like), _Like(like))
+    return _sampled_cascade(transform, n, Like(like))
 
 
 @lru_cache(maxsize=16)
-def _sampled_cascade(
-    transform: Scattering1D, n: int, xp: Any, device: Any, like: _Like
-) -> SampledCascade:
+def _sampled_cascade(transform: Scattering1D, n: int, like: Like) -> SampledCascade:
     dtype = transform.dtype
     tolerance = transform.filter_tolerance
     first, second = transform.wavelets

@@ -1,0 +1,67 @@
+"""The array library, FFT, memory and device of an array: the one place that asks whose it is.
+
+Kernels are written once, against the array API standard. Where a library has a faster way to do
+the same (NumPy in place, CuPy in one launch), or where plain operations would have gradients that
+are not finite, the operation is here, under one name for all.
+"""
+
+from scatdask.arrays.bands import BandTable, band_table, fold_bands
+from scatdask.arrays.elementwise import (
+    Scratch,
+    matmul,
+    modulus,
+    power,
+    scale_factors,
+    scale_into,
+)
+from scatdask.arrays.fourier import fft_of
+from scatdask.arrays.library import (
+    AnyArray,
+    Like,
+    array_namespace,
+    check_in_memory,
+    check_precision,
+    complex_dtype,
+    device_of,
+    from_numpy,
+    is_cupy,
+    is_numpy,
+    is_surely,
+    is_writable,
+    kind_of,
+    to_numpy,
+    widest_float,
+)
+from scatdask.arrays.memory import batch_bytes, free_memory, is_out_of_memory, release_memory
+
+__all__ = [
+    "AnyArray",
+    "BandTable",
+    "Like",
+    "Scratch",
+    "array_namespace",
+    "band_table",
+    "batch_bytes",
+    "check_in_memory",
+    "check_precision",
+    "complex_dtype",
+    "device_of",
+    "fft_of",
+    "fold_bands",
+    "free_memory",
+    "from_numpy",
+    "is_cupy",
+    "is_numpy",
+    "is_out_of_memory",
+    "is_surely",
+    "is_writable",
+    "kind_of",
+    "matmul",
+    "modulus",
+    "power",
+    "release_memory",
+    "scale_factors",
+    "scale_into",
+    "to_numpy",
+    "widest_float",
+]

@@ -1,0 +1,67 @@
+"""The fast Fourier transforms of each library."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+from scatdask.arrays.library import AnyArray, array_namespace, is_cupy, is_numpy
+
+# cuFFT's plans that a thread keeps for each device, and the share of its memory that their work
+# areas may take. CuPy fails where one plan alone takes more.
+PLANS = 64
+WORK_SHARE = 0.25
+
+_local = threading.local()
+
+
+def fft_of(x: AnyArray) -> Any:
+    """Return the FFTs for the library of `x`.
+
+    ``rfft(a)``, ``irfft(a, n=)`` and ``ifft(a)`` are over the last axis; ``rfftn(a, axes=)``,
+    ``irfftn(a, s=, axes=)``, ``fftn(a, axes=)`` and ``ifftn(a, axes=)`` over several. Those of
+    complex arrays may write to their input, which is always one made for them.
+
+    NumPy arrays go through `scipy.fft`, whose backends (mkl_fft, pyfftw, ducc0) users may choose
+    with `scipy.fft.set_global_backend`. One thread each: blocks are what runs in parallel.
+    """
+    if is_numpy(x):
+        import scipy.fft
+
+        return _in_place(scipy.fft, workers=1)
+    if is_cupy(x):
+        import cupyx.scipy.fft
+
+        _bound_plans(x.device)
+        return _in_place(cupyx.scipy.fft)
+    return array_namespace(x).fft
+
+
+def _in_place(fft: Any, **options: Any) -> SimpleNamespace:
+    """Give the functions of `scipy.fft` the signatures of the array API."""
+    return SimpleNamespace(
+        rfft=lambda a: fft.rfft(a, **options),
+        irfft=lambda a, *, n: fft.irfft(a, n, overwrite_x=True, **options),
+        ifft=lambda a: fft.ifft(a, overwrite_x=True, **options),
+        rfftn=lambda a, *, axes: fft.rfftn(a, axes=axes, **options),
+        irfftn=lambda a, *, s, axes: fft.irfftn(a, s, axes=axes, overwrite_x=True, **options),
+        fftn=lambda a, *, axes: fft.fftn(a, axes=axes, overwrite_x=True, **options),
+        ifftn=lambda a, *, axes: fft.ifftn(a, axes=axes, overwrite_x=True, **options),
+    )
+
+
+def _bound_plans(device: Any) -> None:
+    """Bound what CuPy keeps of cuFFT's plans; it has a cache for each thread and device."""
+    bounded: set[int] = _local.__dict__.setdefault("bounded", set())
+    if device.id in bounded:
+        return
+    import cupy
+
+    # Of 16 plans, its default, a cascade over a dozen lengths would make most anew in each block;
+    # without a bound on their memory they would keep as much again as large blocks need.
+    with device:
+        cache = cupy.fft.config.get_plan_cache()
+        cache.set_size(PLANS)
+        cache.set_memsize(int(WORK_SHARE * device.mem_info[1]))
+    bounded.add(device.id)

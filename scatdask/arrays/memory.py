@@ -1,0 +1,68 @@
+"""How much memory a device has left, and how to tell that there was none."""
+
+from __future__ import annotations
+
+import sys
+
+import array_api_compat as compat
+
+from scatdask.arrays.library import AnyArray, is_cupy, is_numpy
+
+# Bytes of one batch of FFTs. On a CPU: what fits the second-level cache beside the filters. On a
+# device: enough to keep all of it busy. While JAX traces, each batch makes the program longer.
+CACHE_BYTES = 2**21
+DEVICE_BYTES = 2**28
+
+
+def is_on_device(x: AnyArray) -> bool:
+    """Say whether `x` lives in memory of its own, not in the host's, as far as we can tell."""
+    return is_cupy(x) or (compat.is_torch_array(x) and x.device.type == "cuda")
+
+
+def batch_bytes(x: AnyArray) -> int:
+    """Return how many bytes one batch of FFTs in a cascade on arrays such as `x` should have."""
+    if is_numpy(x):
+        return CACHE_BYTES
+    return DEVICE_BYTES if is_on_device(x) or compat.is_jax_array(x) else CACHE_BYTES
+
+
+def free_memory(x: AnyArray) -> int | None:
+    """Return the bytes that arrays beside `x` can take on its device; None for the host's memory.
+
+    What the library's own allocator holds and could use again counts as free. JAX takes its share
+    of a device when it starts, and does not tell it in this way: None for it too.
+    """
+    if is_cupy(x):
+        import cupy
+
+        with x.device:
+            return int(x.device.mem_info[0] + cupy.get_default_memory_pool().free_bytes())
+    if is_on_device(x):
+        cuda = sys.modules["torch"].cuda
+        held = cuda.memory_reserved(x.device) - cuda.memory_allocated(x.device)
+        return int(cuda.mem_get_info(x.device)[0] + held)
+    return None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error means that a device had no memory left; never so for the host's."""
+    # By name, since the libraries need not be there: CuPy and torch have a class for it, cuFFT a
+    # number (CUFFT_ALLOC_FAILED), XLA a word.
+    library, name = type(error).__module__.partition(".")[0], type(error).__name__
+    if name == "CuFFTError":
+        return getattr(error, "result", None) == 2
+    if name in ("XlaRuntimeError", "JaxRuntimeError"):
+        return "RESOURCE_EXHAUSTED" in str(error)
+    return name == "OutOfMemoryError" and library in ("cupy", "torch")
+
+
+def release_memory(x: AnyArray) -> None:
+    """Give back what the allocator of the device of `x` holds unused, work areas included."""
+    if is_cupy(x):
+        import cupy
+
+        with x.device:
+            cupy.fft.config.get_plan_cache().clear()
+            cupy.get_default_memory_pool().free_all_blocks()
+    elif is_on_device(x):
+        sys.modules["torch"].cuda.empty_cache()
