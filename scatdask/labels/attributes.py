@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 # Attributes that speak of the samples, and are wrong of coefficients. Units stay: scattering is
-# homogeneous, so coefficients are in the unit of the signal.
+# homogeneous, so coefficients are in the unit of the signal, unless they are powers.
 _OF_SAMPLES = frozenset(
     {
         "_FillValue",
@@ -70,13 +70,18 @@ def output_attrs(
         are ``edge_affected_<dim>``, ``sampling_step_<dim>`` and ``sampling_unit_<dim>`` for each.
     """
     attrs = {k: v for k, v in source.attrs.items() if keep_attrs and k not in _OF_SAMPLES}
+    parameters = transform.parameters()
+    if any(power != 1 for power in parameters.get("integral_powers", ())):
+        attrs.pop("units", None)  # one for each power
     what = source.attrs.get("long_name") if keep_attrs else None
     subject = what or source.name
     attrs["long_name"] = "scattering coefficients" + (f" of {subject}" if subject else "")
     attrs["transform"] = transform.name
-    # "dtype" is a name that xarray reserves, and the data say it themselves.
-    parameters = {k: v for k, v in transform.parameters().items() if k != "dtype"}
-    attrs |= {key: _storable(value) for key, value in parameters.items() if value is not None}
+    for key, value in parameters.items():
+        # "dtype" is a name that xarray reserves, and the data say it themselves.
+        if value is not None and key != "dtype":
+            taken = key in ("sampling", "halo")
+            attrs[f"{transform.name}_{key}" if taken else key] = _storable(value)
     attrs["halo"] = transform.halo
     if stride is not None:
         attrs["stride"] = stride
@@ -149,7 +154,10 @@ def extended_history(
 
     The line has no date, so that the same call gives the same result.
     """
-    arguments = ", ".join(f"{k}={v!r}" for k, v in transform.parameters().items() if v is not None)
+    parameters = {k: v for k, v in transform.parameters().items() if v is not None}
+    if "selection" in parameters:  # the attribute of that name has the rows
+        parameters["selection"] = f"{transform.n_paths} paths"
+    arguments = ", ".join(f"{key}={value!r}" for key, value in parameters.items())
     over = ", ".join(map(str, dims))
     line = f"scatdask {__version__}: {transform.name}({arguments}) over {over}"
     before = "" if source is None else str(source.attrs.get("history", ""))

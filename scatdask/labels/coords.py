@@ -62,19 +62,23 @@ def output_coords(
     Returns
     -------
     Dataset
-        Without data variables. Where the transform yields several arrays (``T=0``), names and
-        core dims and of ``path`` end in ``_stride<stride>``.
+        Without data variables. Where the transform yields several arrays (``T=0``), the names of
+        core dimensions, of ``path``, and of what lies along them end in ``_stride<stride>``.
 
     Raises
     ------
     ValueError
         If the source has a name that the result needs.
     """
+    import xarray as xr
+
     coords = source.coords.to_dataset().drop_encoding()
     along = [name for name, coord in coords.coords.items() if {*dims} & {*coord.dims}]
     spacing = common_spacing(samplings)
     paths = _with_units(transform.paths(spacing.steps), spacing)
-    _check_names(source, transform, paths)
+    step = None if isinstance(spacing.steps, tuple) else spacing.steps
+    inner = _with_units(xr.Dataset(coords=transform.inner_coords(step)), spacing)
+    _check_names(source, transform, paths, inner)
     apart = coords.drop_vars([name for name in coords.coords if name not in along])
     result = coords.drop_vars(along)
     lazy = [name for name in along if coords[name].chunks is not None]
@@ -100,7 +104,7 @@ def output_coords(
         rows = paths.isel({PATH: list(output.paths)}) if end else paths
         names = {name: f"{name}{end}" for name in (*paths.coords, PATH)} if end else {}
         result = result.assign_coords(rows.rename(names).coords)
-    return result
+    return result.assign_coords(inner.coords)
 
 
 def _renamed(coords: xr.Dataset, names: Mapping[Hashable, str]) -> xr.Dataset:
@@ -119,16 +123,20 @@ def _with_units(table: xr.Dataset, spacing: Spacing) -> xr.Dataset:
 
 
 def _check_names(
-    source: xr.DataArray | xr.Dataset, transform: Transform, paths: xr.Dataset
+    source: xr.DataArray | xr.Dataset,
+    transform: Transform,
+    paths: xr.Dataset,
+    inner: xr.Dataset,
 ) -> None:
     """Raise ValueError where a name of the source would be overwritten."""
     import xarray as xr
 
     names = {*source.dims, *source.coords}
     names |= set(source.data_vars) if isinstance(source, xr.Dataset) else {source.name}
-    needed = {PATH, *map(str, paths.coords)}
+    needed = {PATH, *map(str, paths.coords), *map(str, inner.variables)}
     for output in transform.outputs:
         end = suffix(transform, output)
+        needed |= {dim for dim, _ in output.inner}
         needed |= {f"{name}{end}" for name in (PATH, *paths.coords)}
     clash = sorted(str(name) for name in names & needed)
     if clash:

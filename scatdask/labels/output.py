@@ -143,7 +143,7 @@ def _variables(
     names = output_names(source.name, transform) if transform.is_ragged else (source.name,)
     for name, output, data in zip(names, transform.outputs, arrays, strict=True):
         end = suffix(transform, output)
-        inner = tuple(f"{dim}{end}" for dim, _ in output.inner)
+        inner = tuple(dim for dim, _ in output.inner)
         core = tuple(f"{dim}{end}" if end else dim for dim in dims)
         every = (*batch, f"{PATH}{end}", *inner, *(() if output.stride is None else core))
         attrs = output_attrs(

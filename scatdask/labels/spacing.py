@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from scatdask.labels.axis import Sampling
 
 
+# Share by which spacings may differ because coordinates are rounded, and still be the same.
+_ROUNDING = 1e-5
+
+
 @dataclass(frozen=True)
 class Spacing:
     """What the frequencies and lengths in a table of paths are stated in.
@@ -61,7 +65,9 @@ def common_spacing(samplings: tuple[Sampling, ...]) -> Spacing:
     if len(set(units)) > 1:
         return _samples(f"the axes have different units ({', '.join(units)})")
     notes = []
-    if max(steps) > (1 + 1e-6) * min(steps):
+    if max(steps) <= (1 + _ROUNDING) * min(steps):
+        steps = (sum(steps) / len(steps),) * len(steps)
+    else:
         notes.append("the spacing is not the same along all axes")
     if any(one.decreasing for one in samplings):
         notes.append("angles are in the order of the samples, where decreasing axes point down")

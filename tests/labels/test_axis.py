@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from scatdask.labels import Sampling, axis, sampling
+from scatdask.labels import Sampling, axis, sampling, samplings
 
 
 def coordinate(values, **attrs):
@@ -142,3 +142,48 @@ def test_a_coordinate_on_disk_is_read_in_blocks(monkeypatch, tmp_path):
 def test_sampling_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         sampling(None, "x").step = 1.0
+
+
+# Axes that run backwards
+
+
+def test_latitudes_from_north_to_south():
+    lat = xr.DataArray(np.linspace(90, -90, 241), dims="lat", attrs={"units": "degrees_north"})
+    found = sampling(lat, "lat", may_decrease=True)
+    assert (found.step, found.decreasing) == (0.75, True)
+    assert found.description.endswith(", decreasing")
+    with pytest.raises(ValueError, match="decreases at 240 places"):
+        sampling(lat, "lat")
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i8", "f4", ">f8"])
+def test_decreasing_numbers_of_any_type(dtype):
+    values = np.arange(100, 0, -2).astype(dtype)
+    found = sampling(coordinate(values), "time", may_decrease=True)
+    assert (found.step, found.decreasing) == (2.0, True)
+
+
+def test_an_increasing_axis_that_might_decrease_does_not():
+    found = sampling(coordinate(np.arange(9.0)), "time", may_decrease=True)
+    assert found == sampling(coordinate(np.arange(9.0)), "time")
+    assert not found.decreasing
+
+
+def test_only_several_axes_may_run_backwards():
+    x = xr.DataArray(
+        np.zeros((4, 5)), dims=("y", "x"), coords={"y": [3, 2, 1, 0], "x": np.arange(5)}
+    )
+    assert [one.decreasing for one in samplings(x, ("y", "x"))] == [True, False]
+    assert [one.decreasing for one in samplings(x, ("x", "y"))] == [False, True]
+    with pytest.raises(ValueError, match="'y' decreases at 3 places"):
+        samplings(x, ("y",))
+
+
+def test_each_axis_is_checked_by_its_name():
+    x = xr.DataArray(
+        np.zeros((4, 5)), dims=("y", "x"), coords={"y": np.arange(4), "x": [0, 1, 2, 4, 8]}
+    )
+    with pytest.raises(ValueError, match=r"coordinate 'x' is not uniform"):
+        samplings(x, ("y", "x"))
+    with pytest.raises(TypeError, match=r"coordinate 'y' has dtype <U1"):
+        samplings(x.assign_coords(y=list("abcd")), ("y", "x"))

@@ -42,3 +42,31 @@ def test_what_does_not_have_the_dim_cannot_be_asked_for(ds, name):
 def test_nothing_to_transform(ds):
     with pytest.raises(ValueError, match=r"nothing to transform; passed over flag \(dtype bool\)"):
         choose(ds[["flag"]], ("time",))
+
+
+def test_variables_with_some_of_the_dims_are_told():
+    ds = xr.Dataset(
+        {
+            "u": (("level", "lat", "lon"), np.zeros((2, 3, 4))),
+            "turned": (("lon", "lat"), np.zeros((4, 3))),
+            "zonal": ("lat", np.zeros(3)),
+            "mask": (("lat", "lon"), np.zeros((3, 4), bool)),
+            "lat_bnds": (("lat", "nv"), np.zeros((3, 2))),
+            "time_of_level": ("level", np.zeros(2)),
+        },
+        coords={"lat": ("lat", np.arange(3.0), {"bounds": "lat_bnds"})},
+    )
+    chosen, skipped = choose(ds, ("lat", "lon"))
+    assert list(chosen) == ["u", "turned"]
+    assert skipped == {
+        "zonal": "lacks lon",
+        "mask": "dtype bool",
+        "lat_bnds": "bounds of lat",
+    }
+    chosen, skipped = choose(ds, ("lat", "lon"), "u")
+    assert list(chosen) == ["u"]
+    assert set(skipped) == {"turned", "zonal", "mask", "lat_bnds"}
+    with pytest.raises(KeyError, match=r"not a variable with dimensions 'lat', 'lon'; .*'turned'"):
+        choose(ds, ("lat", "lon"), "zonal")
+    with pytest.raises(ValueError, match=r"has the dimensions 'lat', 'lon'.*zonal \(lacks lon\)"):
+        choose(ds[["zonal"]], ("lat", "lon"))

@@ -141,3 +141,35 @@ def test_cftime_gap():
     time = xr.date_range("2001-01-01", periods=30, freq="D", calendar="noleap", use_cftime=True)
     with pytest.raises(ValueError, match=r"has 1 gap.*2001-01-12 00:00:00 at index 11"):
         check(np.delete(time.values, [12, 13]))
+
+
+def check_backwards(values):
+    return sampling(xr.DataArray(values, dims="lat"), "lat", may_decrease=True)
+
+
+def test_backwards_axis_that_turns_around():
+    values = np.array([9.0, 8, 7, 6, 5, 7, 6, 5, 4, 3, 2, 1, 0])
+    with pytest.raises(
+        ValueError, match=r"'lat' decreases, but goes back up at 1 place: from 5\.0 at index 4"
+    ):
+        check_backwards(values)
+
+
+def test_backwards_axis_with_a_gap():
+    with pytest.raises(ValueError, match=r"has 1 gap.*from 71\.0 at index 28 to 60\.0 at 29"):
+        check_backwards(np.delete(np.arange(99.0, 0, -1), slice(29, 39)))
+
+
+def test_backwards_axis_that_is_not_uniform():
+    with pytest.raises(ValueError, match=r"'lat' is not uniform: \d+ steps"):
+        check_backwards(-(np.arange(1.0, 30) ** 1.1))
+
+
+def test_backwards_axis_with_missing_or_repeated_values():
+    values = np.arange(30.0)[::-1].copy()
+    values[3] = np.nan
+    with pytest.raises(ValueError, match="lacks 1 value"):
+        check_backwards(values)
+    values[3] = values[4]
+    with pytest.raises(ValueError, match="repeats values at 1 place"):
+        check_backwards(values)
