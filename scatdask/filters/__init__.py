@@ -14,18 +14,32 @@ from scatdask.filters.sampled import (
     sample_gaussian,
     sample_morlet,
 )
+from scatdask.filters.solid_harmonic import (
+    SAMPLINGS,
+    harmonic_amplitude,
+    harmonic_band,
+    harmonic_reach,
+    monomial_gaussian,
+    solid_harmonic,
+)
 
 __all__ = [
+    "SAMPLINGS",
     "SampledFilter",
     "Wavelet",
     "gaussian",
+    "harmonic_amplitude",
+    "harmonic_band",
+    "harmonic_reach",
     "littlewood_paley",
     "low_pass_reach",
     "low_pass_sigma",
     "low_pass_taps",
+    "monomial_gaussian",
     "morlet",
     "morlet_bank",
     "morlet_support",
     "sample_gaussian",
     "sample_morlet",
+    "solid_harmonic",
 ]

@@ -3,9 +3,10 @@
 from functools import singledispatch
 
 from scatdask.arrays import AnyArray
+from scatdask.kernels.harmonic_scattering3d import harmonic_scattering3d
 from scatdask.kernels.keep import Keep
 from scatdask.kernels.scattering1d import scattering1d
-from scatdask.transforms import Scattering1D, Transform
+from scatdask.transforms import HarmonicScattering3D, Scattering1D, Transform
 
 __all__ = ["Keep", "transform_rows"]
 
@@ -36,3 +37,4 @@ def transform_rows(
 
 
 transform_rows.register(Scattering1D, scattering1d)
+transform_rows.register(HarmonicScattering3D, harmonic_scattering3d)

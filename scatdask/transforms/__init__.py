@@ -1,6 +1,7 @@
 """What a transform is: frozen parameters, and everything that follows from them."""
 
 from scatdask.transforms.base import Output, Transform
+from scatdask.transforms.harmonic_scattering3d import HarmonicScattering3D
 from scatdask.transforms.scattering1d import Scattering1D
 
-__all__ = ["Output", "Scattering1D", "Transform"]
+__all__ = ["HarmonicScattering3D", "Output", "Scattering1D", "Transform"]

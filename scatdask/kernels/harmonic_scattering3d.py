@@ -1,0 +1,237 @@
+"""The solid harmonic cascade on padded volumes.
+
+The wavelets of one scale share their FFTs along the first axis, and along the second. All that
+follows the first axis (the other two, moduli, their powers, sums or averages, and the FFT that the
+second order begins with) is done a few planes at a time, so that it stays in the cache, and no
+volume is ever made but of spectra.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from scatdask.arrays import (
+    AnyArray,
+    Scratch,
+    array_namespace,
+    batch_bytes,
+    complex_dtype,
+    fft_of,
+    power,
+)
+from scatdask.kernels.integrals import Averages, Sums
+from scatdask.kernels.keep import Keep
+from scatdask.kernels.volumes import (
+    SampledScale,
+    Spectrum,
+    along_first,
+    along_second,
+    sampled_scale,
+    squared_moduli,
+)
+from scatdask.kernels.writer import Writer
+from scatdask.transforms import HarmonicScattering3D
+from scatdask.transforms.harmonic_scattering3d import Branch
+
+# Order, j1, j2 and l of a path.
+Node = tuple[int, int, int, int]
+INPUT = (0, -1, -1, -1)
+
+
+def harmonic_scattering3d(
+    transform: HarmonicScattering3D, x: AnyArray, offset: AnyArray, keep: tuple[Keep, ...]
+) -> list[AnyArray]:
+    """Compute the solid harmonic scattering of padded volumes.
+
+    Parameters
+    ----------
+    transform : HarmonicScattering3D
+    x : array, shape (rows, z, y, x)
+        Samples in float64, one period of periodic signals.
+    offset : array of float64, shape (rows,)
+        Constant that was taken out of each row; order 0 and degree 0 do not vanish on it.
+    keep : tuple of Keep
+        For each axis the samples whose outputs are wanted.
+
+    Returns
+    -------
+    list of array
+        One array, shape ``(rows, path, *core)``: averages, or sums over the kept samples with core
+        axes of length one.
+    """
+    xp, shape = array_namespace(x), x.shape[1:]
+    last: Sums | Averages
+    if transform.stride is None:
+        last = Sums(keep)
+    else:
+        sigma = transform.sigma(transform.J)
+        last = Averages(sigma, transform.stride, shape, keep, transform.dtype, like=x)
+    # Squares of samples beyond 1e19 are beyond float32. Square roots of powers of four are exact.
+    size = _power_of_four(x)
+    offset = xp.reshape(offset, size.shape) / size
+    totals = _Totals(transform, last)
+    if INPUT in transform.rows_of:
+        _order_zero(transform, x, offset, size, totals)
+    if transform.branches:
+        spectrum = _spectrum(transform, x, size)
+        offset = xp.astype(offset, getattr(xp, transform.dtype))
+        walk = _Walk(transform, shape, totals, Scratch(spectrum))
+        for branch in transform.branches:
+            walk.follow(branch, spectrum, offset)
+    writer = Writer(transform, x, keep)
+    for path, q, values in totals.items():
+        writer.put([path], values * xp.astype(power(size, q), values.dtype))
+    return writer.arrays()
+
+
+def _power_of_four(x: AnyArray) -> AnyArray:
+    """Return for each row a power of four about as large as its largest sample."""
+    xp = array_namespace(x)
+    axes = tuple(range(1, x.ndim))
+    high, low = (f(x, axis=axes, keepdims=True) for f in (xp.max, xp.min))
+    largest = xp.where(high > -low, high, -low)
+    largest = xp.where(largest > 0, largest, xp.ones_like(largest))
+    return 4.0 ** xp.floor(xp.log2(largest) / 2)
+
+
+class _Totals:
+    """Sums or averages of powers of moduli, added up from batches of planes."""
+
+    def __init__(self, transform: HarmonicScattering3D, last: Sums | Averages) -> None:
+        self._rows_of, self.last = transform.rows_of, last
+        self._totals: dict[int, tuple[float, AnyArray]] = {}
+
+    def wants(self, node: Node) -> bool:
+        """Say whether any path ends here."""
+        return node in self._rows_of
+
+    def needs_modulus(self, node: Node) -> bool:
+        """Say whether any power but the square is wanted."""
+        return any(q != 2 for q, _ in self._rows_of.get(node, ()))
+
+    def add(self, node: Node, planes: slice, u: AnyArray | None, squared: AnyArray | None) -> None:
+        """Add what some planes of the span give, from moduli or their squares."""
+        for q, path in self._rows_of[node]:
+            values = squared if q == 2 and squared is not None else power(u, q)
+            part = self.last(values, planes)
+            before = self._totals.get(path)
+            self._totals[path] = q, part if before is None else before[1] + part
+
+    def items(self) -> Iterator[tuple[int, float, AnyArray]]:
+        """Yield each path with its power and what it has added up to."""
+        for path, (q, values) in self._totals.items():
+            yield path, q, values
+
+
+def _order_zero(
+    transform: HarmonicScattering3D,
+    x: AnyArray,
+    offset: AnyArray,
+    size: AnyArray,
+    totals: _Totals,
+) -> None:
+    """Take powers of the absolute values of the samples, offset included."""
+    xp, (z, y, _) = array_namespace(x), totals.last.span
+    plane = 8 * x.shape[0] * x.shape[2] * x.shape[3]
+    for planes in _batches(z, plane, x):
+        values = x[:, planes, y, :] / size + offset
+        u = xp.abs(xp.astype(values, getattr(xp, transform.dtype)))
+        totals.add(INPUT, planes, u, None)
+
+
+def _batches(span: slice, plane_bytes: int, like: AnyArray) -> Iterator[slice]:
+    """Cut planes into batches that fit the cache, or fill a device."""
+    step = max(batch_bytes(like) // plane_bytes, 1)
+    for start in range(span.start, span.stop, step):
+        yield slice(start, min(start + step, span.stop))
+
+
+def _spectrum(transform: HarmonicScattering3D, x: AnyArray, size: AnyArray) -> AnyArray:
+    """Transform the input, on the bins that the first order needs.
+
+    The one FFT in float64 whatever the transform's dtype: volumes whose low frequencies are loud
+    would drown their faint high ones in its rounding, and it is a small part of the work.
+    """
+    xp, shape = array_namespace(x), x.shape[1:]
+    half = fft_of(x).rfftn(x, axes=(-3, -2, -1)) / size
+    half = xp.astype(half, complex_dtype(xp, transform.dtype))
+    whole = any(
+        transform.is_asymmetric(branch.j, degree, shape)
+        for branch in transform.branches
+        for degree in branch.degrees
+    )
+    if not whole:
+        return half
+    # What is not real needs negative frequencies along the last axis too.
+    other = xp.flip(half[..., 1 : (shape[2] + 1) // 2], axis=(1, 2, 3))
+    return xp.concat([half, xp.conj(xp.roll(other, (1, 1), axis=(1, 2)))], axis=3)
+
+
+class _Walk:
+    """Follow the branches of the cascade, depth first."""
+
+    def __init__(
+        self,
+        transform: HarmonicScattering3D,
+        shape: tuple[int, ...],
+        totals: _Totals,
+        scratch: Scratch,
+    ) -> None:
+        self._transform, self._shape = transform, shape
+        self._totals, self._scratch = totals, scratch
+
+    def follow(self, branch: Branch, spectrum: AnyArray, offset: AnyArray) -> None:
+        """Compute the paths that begin with one scale."""
+        transform, j1 = self._transform, branch.j
+        children = {
+            degree: {j2: self._sampled(j2, (degree,), spectrum) for j2 in scales}
+            for degree, scales in branch.children
+        }
+        spectra = {
+            degree: Spectrum(list(c.values()), transform.dtype) for degree, c in children.items()
+        }
+        nodes = {degree: (1, j1, -1, degree) for degree in branch.degrees}
+        scale = self._sampled(j1, branch.degrees, spectrum)
+        self._moduli(scale, nodes, spectrum, offset, spectra)
+        for degree, scales in children.items():
+            spectrum1 = spectra.pop(degree).finish()
+            for j2, sampled in scales.items():
+                self._moduli(sampled, {degree: (2, j1, j2, degree)}, spectrum1, None, {})
+
+    def _sampled(self, j: int, degrees: tuple[int, ...], like: AnyArray) -> SampledScale:
+        return sampled_scale(self._transform, j, degrees, self._shape, like)
+
+    def _moduli(
+        self,
+        scale: SampledScale,
+        nodes: dict[int, Node],
+        spectrum: AnyArray,
+        offset: AnyArray | None,
+        spectra: dict[int, Spectrum],
+    ) -> None:
+        """Compute the moduli of one scale, for each degree, and hand them on."""
+        totals, scratch = self._totals, self._scratch
+        span_z, span_y, _ = totals.last.span
+        n_z, n_y, _ = scale.shape
+        columns = along_first(scale, spectrum, scratch)
+        plane = len(scale.pairs) * columns.shape[1] * n_y * columns.shape[-1] * 8
+        for planes in _batches(slice(0, n_z) if spectra else span_z, plane, columns):
+            lines = along_second(scale, columns, planes, scratch)
+            inside = slice(max(planes.start, span_z.start), min(planes.stop, span_z.stop))
+            counts = inside.start < inside.stop
+            for degree, node in nodes.items():
+                wanted = counts and totals.wants(node)
+                if degree in spectra:
+                    squared = squared_moduli(scale, degree, lines, offset, scratch)
+                    u = power(squared, 0.5)
+                    spectra[degree].add(planes, u)
+                    if wanted:
+                        some = slice(inside.start - planes.start, inside.stop - planes.start)
+                        squared = squared[:, some, span_y, :]
+                        totals.add(node, inside, u[:, some, span_y, :], squared)
+                elif wanted:
+                    some = slice(inside.start - planes.start, inside.stop - planes.start)
+                    cut = lines[:, :, some, span_y, :]
+                    squared = squared_moduli(scale, degree, cut, offset, scratch)
+                    u = power(squared, 0.5) if totals.needs_modulus(node) else None
+                    totals.add(node, inside, u, squared)
