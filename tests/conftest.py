@@ -25,10 +25,7 @@ class ArrayLibrary:
 
     namespace: ModuleType
     asarray: Callable[[np.ndarray], Any]
-
-    @staticmethod
-    def to_numpy(array: Any) -> np.ndarray:
-        return np.asarray(array)
+    to_numpy: Callable[[Any], np.ndarray] = np.asarray
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:
@@ -37,13 +34,76 @@ def _read_only(array: np.ndarray) -> np.ndarray:
     return frozen
 
 
-@pytest.fixture(params=["numpy", "numpy-readonly", "array-api-strict"])
+def _torch() -> ArrayLibrary:
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)  # for the small arrays of tests, threads cost more than they bring
+    return ArrayLibrary(torch, torch.tensor, lambda array: array.detach().numpy())
+
+
+def _jax() -> ArrayLibrary:
+    jax = pytest.importorskip("jax")
+    jax.config.update("jax_enable_x64", True)
+    return ArrayLibrary(jax.numpy, jax.numpy.asarray)
+
+
+def _cupy() -> ArrayLibrary:
+    cupy = pytest.importorskip("cupy")
+    if not cupy.cuda.is_available():
+        pytest.skip("no CUDA device")
+    return ArrayLibrary(cupy, cupy.asarray, cupy.asnumpy)
+
+
+def _array_api_strict() -> ArrayLibrary:
+    strict = pytest.importorskip("array_api_strict")
+    return ArrayLibrary(strict, strict.asarray)
+
+
+_LIBRARIES: dict[str, Callable[[], ArrayLibrary]] = {
+    "numpy": lambda: ArrayLibrary(np, np.asarray),
+    "numpy-readonly": lambda: ArrayLibrary(np, _read_only),
+    "array-api-strict": _array_api_strict,
+    "torch": _torch,
+    "jax": _jax,
+    "cupy": _cupy,
+}
+TORCH = pytest.param("torch", marks=pytest.mark.libraries)
+JAX = pytest.param("jax", marks=pytest.mark.libraries)
+CUPY = pytest.param("cupy", marks=pytest.mark.gpu)
+
+
+def library(name: str) -> ArrayLibrary:
+    """Return an array library by its name in the parameters of tests, or skip."""
+    return _LIBRARIES[name]()
+
+
+@pytest.fixture(params=["numpy", "numpy-readonly", "array-api-strict", TORCH, JAX, CUPY])
 def xp(request: pytest.FixtureRequest) -> ArrayLibrary:
     """Yield each array library that kernels must run on."""
-    if request.param == "array-api-strict":
-        strict = pytest.importorskip("array_api_strict")
-        return ArrayLibrary(strict, strict.asarray)
-    return ArrayLibrary(np, np.asarray if request.param == "numpy" else _read_only)
+    return library(request.param)
+
+
+@pytest.fixture(params=[TORCH, JAX])
+def differentiable(request: pytest.FixtureRequest) -> Differentiable:
+    """Yield each array library through which gradients are traced."""
+    return Differentiable(request.param, library(request.param))
+
+
+@dataclass(frozen=True)
+class Differentiable:
+    """An array library with gradients."""
+
+    name: str
+    library: ArrayLibrary
+
+    def gradient(self, function: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
+        """Return the gradient of a function that gives one number."""
+        if self.name == "jax":
+            import jax
+
+            return np.asarray(jax.grad(function)(self.library.asarray(x)))
+        variable = self.library.asarray(x).requires_grad_()
+        function(variable).backward()
+        return variable.grad.numpy()
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Callable
+from functools import cache, partial
 from types import ModuleType
 from typing import Any
 
@@ -54,6 +56,37 @@ def is_surely(flag: AnyArray) -> bool:
         return bool(flag)
     except sys.modules["jax"].errors.ConcretizationTypeError:
         return False
+
+
+def compiled(function: Callable[..., Any], *fixed: Any, like: AnyArray) -> Callable[..., Any]:
+    """Bind what comes before a function's arrays, and have JAX compile it where `like` is its own.
+
+    JAX compiles each operation on arrays of a new shape, which for a cascade of a thousand small
+    ones takes several times as long as to compile it as a whole.
+
+    Parameters
+    ----------
+    function : callable
+        Of module level, since what is compiled is kept for it.
+    *fixed
+        Its first arguments, hashable.
+    like : array
+
+    Returns
+    -------
+    callable
+        Takes the rest of the arguments: arrays, or lists of them.
+    """
+    if not compat.is_jax_array(like):
+        return partial(function, *fixed)
+    return partial(_jitted(function, len(fixed)), *fixed)
+
+
+@cache
+def _jitted(function: Callable[..., Any], n_fixed: int) -> Callable[..., Any]:
+    import jax
+
+    return jax.jit(function, static_argnums=tuple(range(n_fixed)))
 
 
 def check_in_memory(x: AnyArray) -> None:

@@ -341,13 +341,14 @@ def _touched(
 ) -> AnyArray:
     """Say which outputs have a sample within the halo that is not finite, shape (rows, *core)."""
     xp = array_namespace(bad)
-    halo, step = transform.halo, stride or 1
+    step = stride or 1
     for axis, (kept, n, boundary) in enumerate(
         zip(keep, shape, transform.boundaries, strict=True), start=1
     ):
-        shift = 0
+        halo, shift = transform.halo, 0
         if boundary == "periodic" and bad.shape[axis] == n:
-            # The whole of a periodic signal: windows go around, perhaps more than once.
+            # The whole of a periodic signal: windows go around. More than once changes nothing.
+            halo = min(halo, n)
             around = from_numpy(np.arange(-halo, n + halo) % n, like=bad)
             bad, shift = xp.take(bad, around, axis=axis), halo
         count = xp.cumulative_sum(

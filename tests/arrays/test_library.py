@@ -92,6 +92,8 @@ def test_ffts_of_numpy_go_through_the_backends_of_scipy():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_scale_into(xp, rng, dtype):
+    if not arrays.is_writable(xp.asarray(np.zeros(1))):
+        pytest.skip("arrays are not written to")
     complex_type = np.result_type(dtype, np.complex64)
     a = (rng.standard_normal((3, 9)) + 1j * rng.standard_normal((3, 9))).astype(complex_type)
     factors = rng.standard_normal(4).astype(dtype)
