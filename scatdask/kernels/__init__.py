@@ -6,7 +6,13 @@ from scatdask.arrays import AnyArray, compiled
 from scatdask.kernels.harmonic_scattering3d import harmonic_scattering3d
 from scatdask.kernels.keep import Keep
 from scatdask.kernels.scattering1d import scattering1d
-from scatdask.transforms import HarmonicScattering3D, Scattering1D, Transform
+from scatdask.kernels.time_frequency import time_frequency_scattering
+from scatdask.transforms import (
+    HarmonicScattering3D,
+    Scattering1D,
+    TimeFrequencyScattering,
+    Transform,
+)
 
 __all__ = ["Keep", "transform_rows"]
 
@@ -51,3 +57,4 @@ def _kernel(
 
 _kernel.register(Scattering1D, scattering1d)
 _kernel.register(HarmonicScattering3D, harmonic_scattering3d)
+_kernel.register(TimeFrequencyScattering, time_frequency_scattering)

@@ -3,5 +3,12 @@
 from scatdask.transforms.base import Output, Transform
 from scatdask.transforms.harmonic_scattering3d import HarmonicScattering3D
 from scatdask.transforms.scattering1d import Scattering1D
+from scatdask.transforms.time_frequency import TimeFrequencyScattering
 
-__all__ = ["HarmonicScattering3D", "Output", "Scattering1D", "Transform"]
+__all__ = [
+    "HarmonicScattering3D",
+    "Output",
+    "Scattering1D",
+    "TimeFrequencyScattering",
+    "Transform",
+]

@@ -56,3 +56,43 @@ def wavelet_columns(
         bandwidth = {"long_name": f"width {label}"}
         columns[f"bandwidth{level}"] = (dim, sigma / spacing, bandwidth)
     return columns
+
+
+def quefrency_columns(
+    bank: Sequence[Wavelet], chosen: Sequence[int | None], per_octave: int
+) -> dict[str, Any]:
+    """Describe which filter along frequency each row of a table has.
+
+    Parameters
+    ----------
+    bank : sequence of Wavelet
+        All filters along frequency, in cycles per first-order wavelet.
+    chosen : sequence of int or None
+        For each row the index of its filter.
+    per_octave : int
+        First-order wavelets per octave.
+
+    Returns
+    -------
+    dict
+        From names to ``("path", values, attributes)``. A row without a filter has -1 for
+        indices, NaN for quefrencies, and spin 0.
+    """
+    label = "of the wavelet along frequency"
+    none = Wavelet(np.nan, np.nan, -1)
+    filters = [none if n is None else bank[n] for n in chosen]
+    index = np.array([-1 if n is None else n for n in chosen], dtype=np.int64)
+    j = np.array([one.j for one in filters], dtype=np.int64)
+    xi = np.array([one.xi for one in filters])
+    sigma = np.array([one.sigma for one in filters])
+    spin = np.sign(np.nan_to_num(xi)).astype(np.int64)
+    direction = "direction: 1 where frequency rises, -1 where it falls"
+    unit, octaves = {"units": "cycles per wavelet"}, {"units": "cycles per octave"}
+    return {
+        "n_fr": ("path", index, {"long_name": f"index {label}"}),
+        "j_fr": ("path", j, {"long_name": f"log2 of the subsampling {label}"}),
+        "xi_fr": ("path", xi, {"long_name": f"centre quefrency {label}", **unit}),
+        "sigma_fr": ("path", sigma, {"long_name": f"width {label}", **unit}),
+        "spin": ("path", spin, {"long_name": direction}),
+        "quefrency": ("path", xi * per_octave, {"long_name": "centre quefrency", **octaves}),
+    }
