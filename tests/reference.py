@@ -51,7 +51,6 @@ def convolve(
 def scattering1d(transform: Scattering1D, x: np.ndarray) -> list[np.ndarray]:
     """Return the coefficients of each path, shape (..., time), each at its own rate."""
     n = x.shape[-1]
-    first, second = transform.wavelets
     averages = isinstance(transform.T, int) and transform.T > 0
     coarsest = 2**transform.J if transform.stride is None else transform.stride
     if transform.boundary == "periodic" and n % coarsest == 0:
@@ -76,17 +75,24 @@ def scattering1d(transform: Scattering1D, x: np.ndarray) -> list[np.ndarray]:
         u = u[..., before // step :][..., : -(-n // step)]
         return u.mean(axis=-1) if transform.T == "global" else u
 
-    order1, order2 = [], []
-    for psi1 in first:
-        rate1 = rate_of(psi1.j)
-        u1 = np.abs(convolve(x, wavelet(psi1.xi, psi1.sigma), 1, True))[..., ::rate1]
-        order1.append(keep(u1, rate1))
-        for psi2 in second:
-            if transform.max_order == 2 and psi2.j > psi1.j:
-                rate2 = rate_of(psi2.j)
-                u2 = np.abs(convolve(u1, wavelet(psi2.xi, psi2.sigma), rate1, True))
-                order2.append(keep(u2[..., :: rate2 // rate1], rate2))
-    return [keep(x, 1), *order1, *order2]
+    found = {(): keep(x, 1)}
+
+    def follow(u: np.ndarray, rate: int, path: tuple[int, ...], coarsest: int) -> None:
+        """Filter the output of a path by all wavelets of the next order."""
+        if len(path) == transform.max_order:
+            return
+        for n, psi in enumerate(transform.wavelets[len(path)]):
+            if psi.j > coarsest:
+                below, rate_below = (*path, n), rate_of(psi.j)
+                modulus = np.abs(convolve(u, wavelet(psi.xi, psi.sigma), rate, True))
+                modulus = modulus[..., :: rate_below // rate]
+                found[below] = keep(modulus, rate_below)
+                follow(modulus, rate_below, below, psi.j)
+
+    follow(x, 1, (), -1)
+    paths = sorted(found, key=lambda path: (len(path), path))
+    rows = range(len(paths)) if transform.selection is None else transform.selection
+    return [found[paths[row]] for row in rows]
 
 
 def as_paths(result: np.ndarray | list[np.ndarray], transform: Scattering1D) -> list[np.ndarray]:

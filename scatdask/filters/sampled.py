@@ -128,7 +128,7 @@ def low_pass_taps(sigma: float, *, rate: int = 1, tolerance: float = 1e-16) -> A
     return rate * envelope / gaussian_norm(sigma)
 
 
-def littlewood_paley(wavelets: Sequence[Wavelet], T: int, n: int) -> Array:
+def littlewood_paley(wavelets: Sequence[Wavelet], T: int | None, n: int) -> Array:
     r"""Sum the energy that a bank and its low-pass keep at each frequency.
 
     :math:`A(f) = |\hat\phi(f)|^2 + \frac12 \sum_\lambda (|\hat\psi_\lambda(f)|^2 +
@@ -139,8 +139,8 @@ def littlewood_paley(wavelets: Sequence[Wavelet], T: int, n: int) -> Array:
     ----------
     wavelets : sequence of Wavelet
         A bank, as made by `morlet_bank`.
-    T : int
-        Averaging scale of the low-pass, samples.
+    T : int or None
+        Averaging scale of the low-pass, samples; None without one.
     n : int
         Number of frequencies.
 
@@ -149,7 +149,7 @@ def littlewood_paley(wavelets: Sequence[Wavelet], T: int, n: int) -> Array:
     array of float64, shape (n,)
         A at the frequencies of `numpy.fft.fftfreq`.
     """
-    energy = sample_gaussian(low_pass_sigma(T), n).dense() ** 2
+    energy = np.zeros(n) if T is None else sample_gaussian(low_pass_sigma(T), n).dense() ** 2
     mirrored = -np.arange(n) % n
     for wavelet in wavelets:
         squared = sample_morlet(wavelet.xi, wavelet.sigma, n).dense() ** 2

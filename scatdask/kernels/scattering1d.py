@@ -1,13 +1,12 @@
 """The 1-D scattering cascade on padded rows, depth first.
 
-One pass takes a few signals and a few wavelets of one octave at a time, so that all that lies
+One pass takes a few signals and a few wavelets of one branch at a time, so that all that lies
 between an inverse FFT and the average it ends in stays in the cache. Filters are sampled once for
 each (transform, length, precision, device) and kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -17,10 +16,11 @@ from scatdask.arrays import (
     Like,
     Scratch,
     array_namespace,
+    batch_bytes,
     complex_dtype,
     fft_of,
 )
-from scatdask.filters import sample_gaussian, sample_morlet
+from scatdask.filters import Wavelet, sample_gaussian, sample_morlet
 from scatdask.kernels.keep import Keep
 from scatdask.kernels.operations import (
     FoldedFilter,
@@ -32,18 +32,28 @@ from scatdask.kernels.operations import (
 )
 from scatdask.kernels.writer import Writer
 from scatdask.transforms import Scattering1D
-from scatdask.transforms.scattering1d import Branch
+from scatdask.transforms.cascade import Branch, Path
+from scatdask.transforms.cost1d import filter_tolerance, wavelets_at_once
 
 
 @dataclass(frozen=True)
 class SampledBranch:
-    """A branch of the cascade with its filters sampled."""
+    """A branch of the cascade with its filters sampled.
+
+    Attributes
+    ----------
+    branch : Branch
+    filters : tuple of FoldedFilter
+        One for each wavelet.
+    smooth : SpectralSmoother, TapSmoother or None
+        The average of the outputs; None where there is none, or nobody wants it.
+    children : tuple of SampledBranch
+    """
 
     branch: Branch
     filters: tuple[FoldedFilter, ...]
     smooth: SpectralSmoother | TapSmoother | None
-    child_filters: tuple[FoldedFilter, ...]
-    child_smooths: tuple[SpectralSmoother | TapSmoother | None, ...]
+    children: tuple[SampledBranch, ...]
 
 
 @dataclass(frozen=True)
@@ -62,13 +72,21 @@ def sampled_cascade(transform: Scattering1D, n: int, like: AnyArray) -> SampledC
 @lru_cache(maxsize=16)
 def _sampled_cascade(transform: Scattering1D, n: int, like: Like) -> SampledCascade:
     dtype = transform.dtype
-    tolerance = transform.filter_tolerance
-    first, second = transform.wavelets
+    tolerance = filter_tolerance(dtype)
     low_pass, stride = transform.low_pass, transform.stride
 
-    @cache  # the same few for all branches
-    def spectral(rate: int) -> SpectralSmoother:
-        assert low_pass is not None and stride is not None
+    # The same few for all branches.
+
+    @cache
+    def band(wavelet: Wavelet, log2_in: int, log2_out: int) -> FoldedFilter:
+        length, rate = n >> log2_in, 2**log2_in
+        sampled = sample_morlet(wavelet.xi, wavelet.sigma, length, rate=rate, tolerance=tolerance)
+        return fold_filter(sampled, n >> log2_out, dtype, like=like.array)
+
+    @cache
+    def spectral(rate: int) -> SpectralSmoother | None:
+        if low_pass is None or stride is None:
+            return None
         sampled = sample_gaussian(low_pass, n // rate, rate=rate, tolerance=tolerance)
         return SpectralSmoother(fold_filter(sampled, n // stride, dtype, like=like.array))
 
@@ -79,33 +97,17 @@ def _sampled_cascade(transform: Scattering1D, n: int, like: Like) -> SampledCasc
         taps = tap_smoother(low_pass, stride, rate, n // stride, dtype, like=like.array)
         return taps or spectral(rate)
 
-    branches = []
-    for branch in transform.branches:
-        rate = 2**branch.log2_rate
-        filters = tuple(
-            fold_filter(
-                sample_morlet(first[n1].xi, first[n1].sigma, n, tolerance=tolerance),
-                n // rate,
-                dtype,
-                like=like.array,
-            )
-            for n1 in branch.wavelets
-        )
-        child_filters = tuple(
-            fold_filter(
-                sample_morlet(
-                    second[n2].xi, second[n2].sigma, n // rate, rate=rate, tolerance=tolerance
-                ),
-                n >> log2_rate,
-                dtype,
-                like=like.array,
-            )
-            for n2, log2_rate in branch.children
-        )
-        smooth = (spectral(rate) if low_pass else None) if branch.children else last(rate)
-        child_smooths = tuple(last(2**log2_rate) for _, log2_rate in branch.children)
-        branches.append(SampledBranch(branch, filters, smooth, child_filters, child_smooths))
-    return SampledCascade(spectral(1) if low_pass else None, tuple(branches))
+    def sample(branch: Branch, order: int, log2_in: int) -> SampledBranch:
+        bank, log2_rate = transform.wavelets[order - 1], branch.log2_rate
+        filters = tuple(band(bank[wavelet], log2_in, log2_rate) for wavelet in branch.wavelets)
+        children = tuple(sample(child, order + 1, log2_rate) for child in branch.children)
+        smooth = None
+        if branch.wanted:  # by the spectrum, where the children need it anyway
+            smooth = spectral(2**log2_rate) if children else last(2**log2_rate)
+        return SampledBranch(branch, filters, smooth, children)
+
+    smooth = spectral(1) if () in transform.path_indices else None
+    return SampledCascade(smooth, tuple(sample(branch, 1, 0) for branch in transform.branches))
 
 
 def scattering1d(
@@ -137,52 +139,58 @@ def scattering1d(
     # The one FFT in float64 whatever the transform's dtype: signals whose low frequencies are loud
     # would drown their faint high ones in its rounding, and it is a small part of the work.
     spectrum = xp.astype(fft_of(x).rfft(x), complex_dtype(xp, transform.dtype))
-    order0 = finish(cascade.smooth, 1, x, spectrum)
-    # A constant in the input counts in order 0 once, or once for each sample of a sum.
-    weight = writer.n_kept if writer.is_sum else 1
-    order0 = order0 + xp.reshape(weight * offset, (-1, 1))
-    writer.put((0,), xp.astype(order0, getattr(xp, transform.dtype)))
-    del order0
-    scratch = Scratch(spectrum)
-    for sampled in cascade.branches:
-        for members in _batches(transform, sampled.branch, *x.shape):
-            _walk(sampled, members, spectrum, finish, writer, scratch)
+    walk = _Walk(transform, finish, writer, Scratch(spectrum), batch_bytes(x))
+    if () in walk.rows:
+        order0 = finish(cascade.smooth, 1, x, spectrum)
+        # A constant in the input counts in order 0 once, or once for each sample of a sum.
+        weight = writer.n_kept if writer.is_sum else 1
+        order0 = order0 + xp.reshape(weight * offset, (-1, 1))
+        writer.put((walk.rows[()],), xp.astype(order0, getattr(xp, transform.dtype)))
+        del order0
+    for branch in cascade.branches:
+        walk.follow(branch, [()], spectrum)
     return writer.arrays()
 
 
-def _batches(transform: Scattering1D, branch: Branch, rows: int, n: int) -> Iterator[range]:
-    """Cut the wavelets of a branch into batches that fit the cache and fill the FFT's lanes."""
-    size = transform.wavelets_at_once(branch, rows, n)
-    wavelets = branch.wavelets
-    for start in range(0, len(wavelets), size):
-        yield wavelets[start : start + size]
+class _Walk:
+    """Follow the branches of a cascade down to their outputs."""
 
+    def __init__(
+        self,
+        transform: Scattering1D,
+        finish: _LastStep,
+        writer: Writer,
+        scratch: Scratch,
+        memory: int,
+    ) -> None:
+        self.rows = {path: row for row, path in enumerate(transform.path_indices)}
+        self._dtype, self._memory = transform.dtype, memory
+        self._finish, self._writer, self._scratch = finish, writer, scratch
 
-def _walk(
-    sampled: SampledBranch,
-    members: range,
-    spectrum: AnyArray,
-    finish: _LastStep,
-    writer: Writer,
-    scratch: Scratch,
-) -> None:
-    """Follow some wavelets of one octave down to their first- and second-order outputs."""
-    branch = sampled.branch
-    low = members.start - branch.wavelets.start
-    filters = sampled.filters[low : low + len(members)]
-    modulus1 = filtered_modulus(spectrum, filters, scratch, "modulus1")
-    rate1 = 2**branch.log2_rate
-    spectrum1 = fft_of(modulus1).rfft(modulus1) if branch.children else None
-    paths = [1 + n1 for n1 in members]
-    writer.put(paths, finish(sampled.smooth, rate1, modulus1, spectrum1))
-    n_children = len(branch.children)
-    for child, (_, log2_rate) in enumerate(branch.children):
-        paths = [
-            branch.first_child_path + (low + i) * n_children + child for i in range(len(members))
-        ]
-        filters = sampled.child_filters[child : child + 1]
-        modulus2 = filtered_modulus(spectrum1, filters, scratch, "modulus2")
-        writer.put(paths, finish(sampled.child_smooths[child], 2**log2_rate, modulus2, None))
+    def follow(self, sampled: SampledBranch, parents: list[Path], spectrum: AnyArray) -> None:
+        """Apply a branch to the half spectra of its parents' outputs, shape (signals, bins)."""
+        filters, signals = sampled.filters, spectrum.shape[0]
+        n_out = filters[0].n_out
+        size = wavelets_at_once(len(filters), signals, n_out, self._dtype, self._memory)
+        for start in range(0, len(filters), size):
+            self._follow_some(sampled, slice(start, start + size), parents, spectrum)
+
+    def _follow_some(
+        self, sampled: SampledBranch, some: slice, parents: list[Path], spectrum: AnyArray
+    ) -> None:
+        """Take some wavelets of a branch in one pass."""
+        branch = sampled.branch
+        paths = [(*parent, n) for n in branch.wavelets[some] for parent in parents]
+        buffer = f"modulus{len(paths[0])}"
+        modulus = filtered_modulus(spectrum, sampled.filters[some], self._scratch, buffer)
+        below = fft_of(modulus).rfft(modulus) if sampled.children else None
+        if branch.wanted:
+            values = self._finish(sampled.smooth, 2**branch.log2_rate, modulus, below)
+            self._writer.put([self.rows[path] for path in paths], values)
+        if below is not None:
+            below = below[: spectrum.shape[0] * len(sampled.filters[some]), ...]
+        for child in sampled.children:
+            self.follow(child, paths, below)
 
 
 @dataclass(frozen=True)

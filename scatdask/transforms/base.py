@@ -154,7 +154,7 @@ class Transform(ABC):
         >>> from scatdask import Scattering1D
         >>> S = Scattering1D(J=6, Q=8)
         >>> S.n_paths, S.select(lambda path: path.order < 2).n_paths
-        (126, 33)
+        (126, 39)
         """
         wanted = np.asarray(predicate(self.paths()), dtype=bool)
         if wanted.shape != (self.n_paths,):

@@ -7,9 +7,10 @@ low-pass :math:`\phi_T`,
 
     S_0 x = x * \phi_T, \quad
     S_1 x(n_1) = |x * \psi_{n_1}| * \phi_T, \quad
-    S_2 x(n_1, n_2) = ||x * \psi_{n_1}| * \psi_{n_2}| * \phi_T,
+    S_2 x(n_1, n_2) = ||x * \psi_{n_1}| * \psi_{n_2}| * \phi_T, \quad \dots
 
-for the pairs with :math:`j_2 > j_1` (Mallat, Comm. Pure Appl. Math. 65(10), 2012; Andén & Mallat,
+for the pairs with :math:`j_2 > j_1`, and the triples with :math:`j_3 > j_2 > j_1`, whose third
+wavelet is of the second-order bank (Mallat, Comm. Pure Appl. Math. 65(10), 2012; Andén & Mallat,
 IEEE Trans. Signal Process. 62(16), 2014).
 """
 
@@ -18,79 +19,49 @@ from __future__ import annotations
 import math
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from scatdask.filters import Wavelet, low_pass_reach, low_pass_sigma, morlet_bank, morlet_support
+from scatdask.filters import Wavelet, littlewood_paley, low_pass_sigma, morlet_bank
+from scatdask.transforms import cost1d
 from scatdask.transforms.base import BOUNDARIES, DTYPES, Output, Transform
+from scatdask.transforms.cascade import Branch, all_paths, cascade
+from scatdask.transforms.halo import FAINTNESS as FAINTNESS
+from scatdask.transforms.halo import gaussian_halo
 from scatdask.transforms.tables import wavelet_columns
+from scatdask.transforms.tuning import LANES as LANES
+from scatdask.transforms.tuning import WIDEST_REACH as WIDEST_REACH
 from scatdask.transforms.validation import (
     as_dtype,
     as_integer,
     as_member,
     as_pair,
+    as_selection,
     as_tolerance,
 )
 
 if TYPE_CHECKING:
     import xarray as xr
 
-# Samples that one pass through the kernel works on, per row and wavelet, in bytes: what fits the
-# second-level cache beside the filters.
-CACHE_BYTES = 2**21
-# FFTs that pocketfft runs side by side in one vector register: batches should be multiples of it.
-LANES = 4
-# The low-pass as a matrix reaches this many outputs on either side; beyond, an FFT is cheaper.
-WIDEST_REACH = 24
-# The halo bounds errors relative to the largest sample; the largest coefficient of a path may be
-# much smaller. With this factor no path of white and brown noise, impulses, steps, bursts and
-# chirps (J = 3, 5, 7, any T) had an error above the tolerance; twice integrated noise had thrice.
-FAINTNESS = 1000
-# Bytes of the objects that hold one sampled filter, beside its values.
-FILTER_OVERHEAD = 4096
-
-
-@dataclass(frozen=True)
-class Branch:
-    """First-order wavelets of one octave, and the second-order wavelets that follow them.
-
-    Attributes
-    ----------
-    wavelets : range
-        Indices n1, consecutive.
-    log2_rate : int
-        Log2 of the subsampling of their outputs.
-    children : tuple of (int, int)
-        Pairs (n2, log2 of the subsampling of the second-order output).
-    first_child_path : int
-        Path of (first wavelet, first child); the next wavelet's follow ``len(children)`` later.
-    """
-
-    wavelets: range
-    log2_rate: int
-    children: tuple[tuple[int, int], ...]
-    first_child_path: int
-
 
 @dataclass(frozen=True)
 class Scattering1D(Transform):
-    """Scattering transform of order one or two over one axis.
+    """Scattering transform of order one to three over one axis.
 
     Parameters
     ----------
     J : int
         Largest scale: wavelets reach lengths in proportion to ``2**J`` samples.
     Q : int or (int, int), default 1
-        Wavelets per octave of the first and second order; an int means ``(Q, 1)``.
+        Wavelets per octave of the first and of the higher orders; an int means ``(Q, 1)``.
     T : int, "global" or None
         Averaging scale in samples. None means ``2**J``; 0 means no averaging, each path at its
         own rate; "global" is the mean over the signal's own samples.
     stride : int, optional
         Input samples per output, a power of two up to `T`; by default the largest such. Paths
         are never subsampled beyond it internally, so a smaller stride is also more precise.
-    max_order : {1, 2}, default 2
+    max_order : {1, 2, 3}, default 2
         Highest scattering order.
     boundary : {"reflect", "periodic", "zero", "nearest"}
         How the signal goes on past its ends. "reflect" does not repeat the edge sample.
@@ -100,11 +71,14 @@ class Scattering1D(Transform):
         Error that a block may have for not seeing the whole signal, relative to the largest
         coefficient of each path (for a path in a gap of the spectrum, such as a pure tone's,
         relative to a thousandth of the signal's size). It sets `halo`.
+    selection : tuple of int, optional
+        Rows of the table of all paths that are wanted, increasing; by default all. What no
+        wanted path needs is not computed. Easier to make by `select`.
 
     Raises
     ------
     TypeError
-        If `J`, `Q`, `T` or `stride` is not an integer.
+        If `J`, `Q`, `T`, `stride` or a row is not an integer.
     ValueError
         If a parameter is out of its range.
 
@@ -132,6 +106,7 @@ class Scattering1D(Transform):
     boundary: str = "reflect"
     dtype: str = "float32"
     tolerance: float = 1e-6
+    selection: tuple[int, ...] | None = None
 
     name: ClassVar[str] = "scattering1d"
 
@@ -149,13 +124,16 @@ class Scattering1D(Transform):
             "Q": as_pair("Q", self.Q, at_least=1),
             "T": T,
             "stride": self._checked_stride(T),
-            "max_order": as_integer("max_order", self.max_order, at_least=1, at_most=2),
+            "max_order": as_integer("max_order", self.max_order, at_least=1, at_most=3),
             "boundary": as_member("boundary", self.boundary, BOUNDARIES),
             "dtype": as_dtype("dtype", self.dtype, DTYPES),
             "tolerance": as_tolerance("tolerance", self.tolerance),
         }
         for key, value in values.items():
             object.__setattr__(self, key, value)
+        if self.selection is not None:
+            rows = as_selection("selection", self.selection, len(self.all_path_indices))
+            object.__setattr__(self, "selection", rows)
 
     def _checked_stride(self, T: int | str) -> int | None:
         if isinstance(T, str) or T == 0:
@@ -181,10 +159,11 @@ class Scattering1D(Transform):
     # Wavelets and paths
 
     @cached_property
-    def wavelets(self) -> tuple[tuple[Wavelet, ...], tuple[Wavelet, ...]]:
-        """The wavelets of the first and of the second order."""
+    def wavelets(self) -> tuple[tuple[Wavelet, ...], ...]:
+        """The wavelets of each order: those of the first, of the second, and again of the third."""
         Q1, Q2 = self.Q  # type: ignore[misc]
-        return morlet_bank(self.J, Q1), morlet_bank(self.J, Q2)
+        first, second = morlet_bank(self.J, Q1), morlet_bank(self.J, Q2)
+        return first, *(second,) * max(self.max_order - 1, 1)
 
     @property
     def low_pass(self) -> float | None:
@@ -195,34 +174,14 @@ class Scattering1D(Transform):
         return j if self.stride is None else min(j, self.stride.bit_length() - 1)
 
     @cached_property
-    def branches(self) -> tuple[Branch, ...]:
-        """The cascade as the kernel walks it: one branch for each octave of the first order."""
-        first, second = self.wavelets
-        branches = []
-        path = 1 + len(first)
-        for j1, group in groupby(range(len(first)), key=lambda n1: first[n1].j):
-            members = list(group)
-            children = tuple(
-                (n2, self._log2_rate(wavelet.j))
-                for n2, wavelet in enumerate(second)
-                if self.max_order == 2 and wavelet.j > j1
-            )
-            wavelets = range(members[0], members[-1] + 1)
-            branches.append(Branch(wavelets, self._log2_rate(j1), children, path))
-            path += len(wavelets) * len(children)
-        return tuple(branches)
+    def all_path_indices(self) -> tuple[tuple[int, ...], ...]:
+        """For each path, selected or not, the indices of its wavelets: (), (n1,), (n1, n2)..."""
+        return all_paths(self.wavelets[: self.max_order])
 
     @cached_property
-    def all_path_indices(self) -> tuple[tuple[int, ...], ...]:
-        """For each path the indices of its wavelets: (), (n1,) or (n1, n2)."""
-        order1 = [(n1,) for branch in self.branches for n1 in branch.wavelets]
-        order2 = [
-            (n1, n2)
-            for branch in self.branches
-            for n1 in branch.wavelets
-            for n2, _ in branch.children
-        ]
-        return ((), *order1, *order2)
+    def branches(self) -> tuple[Branch, ...]:
+        """The cascade as the kernel walks it: the tree of what the selected paths need."""
+        return cascade(self.wavelets, self.path_indices, self._log2_rate)
 
     def paths(self, spacing: float | tuple[float, ...] | None = None) -> xr.Dataset:
         """Return the table of paths.
@@ -237,8 +196,9 @@ class Scattering1D(Transform):
         -------
         xarray.Dataset
             One row for each path: ``order``, then for each order ``n`` (wavelet), ``j`` (log2 of
-            its subsampling), ``xi`` and ``sigma`` (cycles per sample). A path of lower order has
-            -1 for indices and NaN for frequencies.
+            its subsampling), ``xi`` and ``sigma`` (cycles per sample), numbered from 1 to 2, or to
+            3 for ``max_order=3``. A path of lower order has -1 for indices and NaN for
+            frequencies.
 
         Examples
         --------
@@ -291,22 +251,21 @@ class Scattering1D(Transform):
 
     @cached_property
     def halo(self) -> int:
-        r"""Input samples that an output needs on either side.
+        """Input samples that an output needs on either side.
 
         The envelopes of the filters of a path are Gaussians in time of standard deviation
-        :math:`1 / 2\pi\sigma`; their convolution is a Gaussian whose variance is the sum. Samples
-        further away than the halo have a share of ``tolerance / FAINTNESS`` in the path with the
-        widest sum.
+        ``1 / (2 * pi * sigma)``, and their variances add up; the path with the widest sum
+        counts. See `scatdask.transforms.halo`.
         """
-        from scipy.special import erfcinv
-
-        widest = 0.0
-        for path in self.path_indices:
-            sigmas = [self.wavelets[order][n].sigma for order, n in enumerate(path)]
-            if self.low_pass is not None:
-                sigmas.append(self.low_pass)
-            widest = max(widest, math.sqrt(sum(sigma**-2 for sigma in sigmas)) / (2 * math.pi))
-        return math.ceil(math.sqrt(2) * float(erfcinv(self.tolerance / FAINTNESS)) * widest)
+        average = () if self.low_pass is None else (self.low_pass,)
+        widest = max(
+            sum(
+                sigma**-2
+                for sigma in (*average, *(self.wavelets[k][n].sigma for k, n in enumerate(path)))
+            )
+            for path in self.path_indices
+        )
+        return gaussian_halo(math.sqrt(widest) / (2 * math.pi), self.tolerance)
 
     def n_out(self, n: int) -> int:
         """Return the number of outputs of `n` input samples.
@@ -347,29 +306,61 @@ class Scattering1D(Transform):
                 f"{remedy}"
             )
 
-    # Cost
+    # Frames
 
-    def _fits(self, n: int) -> int:
-        """Return how many FFTs of length `n` fit the cache; never less than fill the lanes."""
-        return max(LANES, CACHE_BYTES // (2 * np.dtype(self.dtype).itemsize * n))
+    def littlewood_paley(self, n: int) -> xr.DataArray:
+        r"""Sum the energy that the wavelets of each order and the low-pass keep.
+
+        :math:`A(f) = |\hat\phi(f)|^2 + \frac12 \sum_\lambda (|\hat\psi_\lambda(f)|^2 +
+        |\hat\psi_\lambda(-f)|^2)`, over the whole bank whatever is selected. Where it is one, an
+        order passes on all energy; where it is at most one, it never expands energy.
+
+        Parameters
+        ----------
+        n : int
+            Samples of the signal: as many frequencies as its real FFT has.
+
+        Returns
+        -------
+        xarray.DataArray
+            Dimensions ``order`` and ``frequency`` (cycles per sample, 0 to 1/2). Without an average
+            (``T=0``) of the wavelets alone; the average over the whole signal (``T="global"``)
+            keeps frequency zero only.
+
+        References
+        ----------
+        Andén & Mallat (2014).
+
+        Examples
+        --------
+        >>> A = Scattering1D(J=6, Q=8).littlewood_paley(4096)
+        >>> A.sizes, bool(A.max() <= 1)
+        (Frozen({'order': 2, 'frequency': 2049}), True)
+        """
+        import xarray as xr
+
+        n = as_integer("n", n, at_least=1)
+        T = self.T if isinstance(self.T, int) and self.T else None
+        sums = [littlewood_paley(bank, T, n) for bank in self.wavelets[: self.max_order]]
+        if self.T == "global":
+            for total in sums:
+                total[0] += 1
+        attributes = {"long_name": "centre frequency", "units": "cycles per sample"}
+        return xr.DataArray(
+            np.stack(sums)[:, : n // 2 + 1],
+            coords={
+                "order": ("order", np.arange(1, len(sums) + 1), {"long_name": "scattering order"}),
+                "frequency": ("frequency", np.fft.rfftfreq(n), attributes),
+            },
+            name="littlewood_paley",
+            attrs={"long_name": "Littlewood-Paley sum"},
+        )
+
+    # Cost
 
     def rows_at_once(self, rows: int, shape: tuple[int, ...]) -> int:
         """Return how many rows of padded shape ``(n,)`` the kernel takes in one pass."""
-        fits = self._fits(*shape)
-        if rows <= LANES or rows * LANES <= fits:
-            return max(rows, 1)
-        return min(rows, fits) // LANES * LANES
-
-    def wavelets_at_once(self, branch: Branch, rows: int, n: int) -> int:
-        """Return how many wavelets of a branch the kernel takes in one pass over some rows."""
-        unit = LANES // math.gcd(rows, LANES)
-        fits = self._fits(n >> branch.log2_rate) // rows
-        return min(max(fits // unit, 1) * unit, len(branch.wavelets))
-
-    @property
-    def filter_tolerance(self) -> float:
-        """Share of a filter's peak below which its response is lost in the rounding of the FFT."""
-        return float(np.finfo(self.dtype).eps) / 10
+        return cost1d.rows_at_once(self, rows, *shape)
 
     def workspace(self, rows: int, shape: tuple[int, ...]) -> int:
         """Return the bytes that the kernel needs beside its input, output and filters.
@@ -381,78 +372,15 @@ class Scattering1D(Transform):
         shape : (int,)
             Padded length of each.
         """
-        (n,) = shape
-        first, second = self.wavelets
-        n_smooth = n // self.stride if self.low_pass and self.stride else 0
-        product = modulus1 = modulus2 = passing = 0
-        for branch in self.branches:
-            batch = rows * self.wavelets_at_once(branch, rows, n)
-            batch = -(-batch // LANES) * LANES
-            length = n >> branch.log2_rate
-            product, modulus1 = max(product, 2 * batch * length), max(modulus1, batch * length)
-            for n1 in branch.wavelets:
-                passing = max(passing, 6 * rows * self._bins(first[n1], n, n)[1])
-            # The half spectrum of the modulus stays while each child is filtered and averaged.
-            parent = length if branch.children else 0
-            for n2, log2_rate in branch.children:
-                bins, mirrored = self._bins(second[n2], n, length)
-                below = n >> log2_rate
-                modulus2 = max(modulus2, batch * below)
-                adding = 2 * below if bins > below else 0
-                passing = max(passing, batch * (parent + adding + 6 * mirrored))
-            # Averaging takes another half spectrum, or a copy of samples that wrap around.
-            last = max((n >> rate for _, rate in branch.children), default=length)
-            averaging = 2 * last + 8 * n_smooth if n_smooth else 0
-            passing = max(passing, batch * (parent + averaging))
-        scratch = 2 * LANES * n
-        words = rows * n + product + modulus1 + modulus2 + passing + scratch
-        return np.dtype(self.dtype).itemsize * words
+        return cost1d.workspace(self, rows, *shape)
 
     def filter_memory(self, shape: tuple[int, ...]) -> int:
         """Return the bytes of the filters for rows of padded shape ``(n,)``, which are kept."""
-        (n,) = shape
-        first, second = self.wavelets
-        total: float = sum(self._bins(wavelet, n, n)[0] for wavelet in first)
-        for branch in self.branches:
-            length = n >> branch.log2_rate
-            total += sum(self._bins(second[n2], n, length)[0] for n2, _ in branch.children)
-        total += self._taps(n) / 2
-        n_filters = len(first) + sum(len(branch.children) for branch in self.branches)
-        return 2 * np.dtype(self.dtype).itemsize * math.ceil(total) + FILTER_OVERHEAD * n_filters
-
-    def _taps(self, n: int) -> int:
-        """Return the entries of the matrices that average by tiles, one for each rate."""
-        if not (self.low_pass and self.stride):
-            return 0
-        reach = low_pass_reach(self.low_pass, float(np.finfo(self.dtype).eps)) / self.stride
-        tile = math.ceil(reach) + 1
-        if reach > WIDEST_REACH or n // self.stride < 3 * reach:
-            return 0
-        rates = {log2_rate for branch in self.branches for _, log2_rate in branch.children}
-        rates |= {branch.log2_rate for branch in self.branches if not branch.children}
-        return sum((self.stride >> rate) * 3 * tile**2 for rate in rates)
-
-    def _bins(self, wavelet: Wavelet, n: int, length: int) -> tuple[int, int]:
-        """Return the bins of a filter on `length` of `n` bins, and how many are mirrored."""
-        low, high = morlet_support(wavelet.xi, wavelet.sigma, self.filter_tolerance)
-        mirrored = max(-low, 0.0) * n + max(high * n - length / 2, 0.0)
-        return min(math.ceil((high - low) * n) + 2, length), min(math.ceil(mirrored), length // 2)
+        return cost1d.filter_memory(self, *shape)
 
     def flops(self, shape: tuple[int, ...]) -> float:
         """Estimate the floating-point operations for an input of a shape ``(..., n)``.
 
         Counts ``5 n log2 n`` for a complex FFT and half for a real one.
         """
-        *batch, n = shape
-        rows = math.prod(batch)
-
-        def fft(length: float) -> float:
-            return 5 * length * math.log2(max(length, 2.0))
-
-        total = fft(n) / 2
-        for branch in self.branches:
-            length1 = n / 2**branch.log2_rate
-            each = fft(length1) * (1.5 if branch.children else 1)
-            each += sum(fft(n / 2**rate) for _, rate in branch.children)
-            total += each * len(branch.wavelets)
-        return rows * total
+        return cost1d.flops(self, shape)

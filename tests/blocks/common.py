@@ -1,5 +1,7 @@
 """What the tests of blocks share: signals, transforms, and cutting into blocks."""
 
+import dataclasses
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -62,11 +64,16 @@ def transforms(draw, dtypes=("float64", "float32")) -> Scattering1D:
     if T not in (0, "global"):
         largest = int(np.log2(2**J if T is None else T))
         stride = 2 ** draw(st.sampled_from(sorted({0, largest // 2, largest})))
-    return Scattering1D(
+    transform = Scattering1D(
         J,
         Q=draw(st.sampled_from([1, 3, (8, 2)])),
         T=T,
         stride=stride,
+        max_order=draw(st.sampled_from([1, 2, 2, 3, 3])),
         boundary=draw(st.sampled_from(BOUNDARIES)),
         dtype=draw(st.sampled_from(dtypes)),
     )
+    if draw(st.integers(0, 2)):
+        return transform
+    rows = draw(st.sets(st.integers(0, transform.n_paths - 1), min_size=1, max_size=9))
+    return dataclasses.replace(transform, selection=tuple(sorted(rows)))

@@ -142,7 +142,7 @@ def test_rows_do_not_know_each_other(monkeypatch, rows):
     transform = Scattering1D(5, Q=4, T=0, dtype="float64")
     x = noise("white", rows, 600)
     together = at_once(transform, x)
-    monkeypatch.setattr("scatdask.transforms.scattering1d.CACHE_BYTES", 1)
+    monkeypatch.setattr("scatdask.transforms.cost1d.CACHE_BYTES", 1)
     in_passes = at_once(transform, x)
     alone = [at_once(transform, x[row : row + 1]) for row in range(rows)]
     for path in range(transform.n_paths):

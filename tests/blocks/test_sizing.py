@@ -21,6 +21,11 @@ CASES = [
     ({"J": 5, "Q": 4, "T": 512}, (9, 2**14)),
     ({"J": 8, "Q": 8, "max_order": 1}, (8, 2**15)),
     ({"J": 6, "Q": 8, "boundary": "periodic", "dtype": "float64"}, (7, 2**14)),
+    ({"J": 8, "Q": (8, 2), "max_order": 3}, (2, 2**15)),
+    ({"J": 6, "Q": 4, "max_order": 3, "stride": 1}, (1, 2**15)),
+    ({"J": 7, "max_order": 3, "T": 0}, (5, 2**15)),
+    ({"J": 7, "Q": 8, "selection": range(9)}, (2, 2**15)),
+    ({"J": 7, "Q": 8, "max_order": 3, "selection": range(0, 300, 7)}, (2, 2**15)),
     ({"J": 4, "boundary": "zero", "dtype": "float64"}, (60, 3000)),
 ]
 

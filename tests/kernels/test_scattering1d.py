@@ -1,14 +1,19 @@
+import dataclasses
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scatdask import Scattering1D
+from scatdask.filters import sample_morlet
 from scatdask.kernels import Keep, transform_rows
+from scatdask.kernels.operations import filtered_modulus
 from scatdask.kernels.scattering1d import sampled_cascade
 from tests import reference
 
-# One of each kind: J, Q, T, stride, max_order.
+# One of each kind: J, Q, T, stride, max_order, selection.
 CASES = [
     {"J": 3},
     {"J": 5, "Q": 8},
@@ -20,6 +25,13 @@ CASES = [
     {"J": 5, "Q": 2, "T": 0},
     {"J": 5, "Q": 2, "T": "global"},
     {"J": 1, "T": 1},
+    {"J": 6, "Q": 2, "max_order": 3},
+    {"J": 5, "Q": (3, 2), "max_order": 3, "T": 8},
+    {"J": 6, "max_order": 3, "T": 0},
+    {"J": 6, "max_order": 3, "T": "global"},
+    {"J": 5, "Q": (1, 2), "max_order": 3, "stride": 1},
+    {"J": 5, "Q": 2, "selection": (0, 3, 4, 5, 16, 18, 29)},
+    {"J": 5, "Q": 2, "max_order": 3, "T": 0, "selection": (0, 9, 20, 40)},
 ]
 
 
@@ -69,7 +81,7 @@ def test_kernel_in_single_precision(rng, case):
     log2_T=st.integers(0, 7),
     T_extra=st.integers(0, 40),
     coarser=st.integers(0, 3),
-    max_order=st.sampled_from([1, 2]),
+    max_order=st.sampled_from([1, 2, 2, 3]),
     rows=st.integers(1, 6),
     periods=st.integers(1, 5),
 )
@@ -87,6 +99,97 @@ def test_kernel_equals_the_plain_definition_for_many_parameters(
     found = reference.as_paths(transform(x), transform)
     # Deep in the stop band of a low-pass wider than the signal there is rounding only.
     assert reference.worst_path(found, expected, floor=1e-6) < 1e-9
+
+
+# Selected paths
+
+
+@settings(max_examples=40)
+@given(data=st.data(), T=st.sampled_from([None, 8, 0, "global"]), max_order=st.integers(1, 3))
+def test_selected_paths_are_those_of_the_whole(data, T, max_order):
+    everything = Scattering1D(
+        5, Q=(2, 2), T=T, max_order=max_order, boundary="periodic", dtype="float64"
+    )
+    rows = data.draw(
+        st.sets(st.integers(0, everything.n_paths - 1), min_size=1).map(sorted), label="rows"
+    )
+    some = dataclasses.replace(everything, selection=tuple(rows))
+    x = np.random.default_rng(len(rows)).standard_normal((3, 256))
+    whole, found = run(everything, _Plain, x), run(some, _Plain, x)
+    assert len(found) == some.n_paths == len(rows)
+    for row, y in zip(rows, found, strict=True):
+        np.testing.assert_allclose(y, whole[row], rtol=0, atol=1e-13 * np.abs(whole[row]).max())
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Return the wavelets that are sampled, and the samples of all that is transformed."""
+    sampled, inverse = [], []
+
+    def sample(xi, sigma, n, **options):
+        sampled.append((xi, sigma, n))
+        return sample_morlet(xi, sigma, n, **options)
+
+    def modulus(spectrum, filters, *arguments):
+        inverse.append((len(filters), spectrum.shape[0], filters[0].n_out))
+        return filtered_modulus(spectrum, filters, *arguments)
+
+    # The module, which its function of the same name hides.
+    names = sys.modules["scatdask.kernels.scattering1d"]
+    monkeypatch.setattr(names, "sample_morlet", sample)
+    monkeypatch.setattr(names, "filtered_modulus", modulus)
+    forget = names._sampled_cascade.cache_clear
+    forget()
+    yield sampled, inverse
+    forget()
+
+
+def test_what_no_selected_path_needs_is_not_computed(counted, rng):
+    sampled, inverse = counted
+    everything = transform_of({"J": 7, "Q": (4, 2), "max_order": 3})
+    x = rng.standard_normal((1, 512))
+    rows = {path: row for row, path in enumerate(everything.all_path_indices)}
+    first, second, _ = everything.wavelets
+    n1, n2, n3 = path = everything.all_path_indices[-1]
+    cost = everything.flops(x.shape), everything.filter_memory((512,))
+
+    for selected, n_filters in (((), 0), ((n1,), 1), ((n1, n2), 2), (path, 3)):
+        transform = dataclasses.replace(everything, selection=(rows[selected],))
+        run(transform, _Plain, x)
+        expected = [first[n1], second[n2], second[n3]][:n_filters]
+        assert [(xi, sigma) for xi, sigma, _ in sampled] == [(w.xi, w.sigma) for w in expected]
+        assert sum(filters * signals for filters, signals, _ in inverse) == n_filters
+        assert transform.flops(x.shape) < cost[0] / 3
+        assert transform.filter_memory((512,)) < cost[1] / 3
+        sampled.clear()
+        inverse.clear()
+
+
+def test_work_follows_the_tree_of_what_is_selected(counted, rng):
+    _, inverse = counted
+    everything = transform_of({"J": 7, "Q": (4, 2), "max_order": 3})
+    x = rng.standard_normal((1, 512))
+    for some in (
+        everything,
+        everything.select(lambda path: path.order < 3),
+        everything.select(lambda path: path.order == 3),
+        everything.select(lambda path: path.xi1 > 0.1),
+        everything.select(lambda path: (path.xi2 < path.xi1 / 4) & (path.order == 2)),
+    ):
+        run(some, _Plain, x)
+        # One inverse FFT for each path that is selected, or begins one that is.
+        needed = {path[:order] for path in some.path_indices for order in range(1, len(path) + 1)}
+        assert sum(filters * signals for filters, signals, _ in inverse) == len(needed)
+        inverse.clear()
+
+
+def test_without_order_zero_and_its_average_nothing_is_kept_of_the_mean(rng):
+    transform = transform_of({"J": 4, "selection": (1, 2)})
+    x = rng.standard_normal((2, 256))
+    keep = (Keep(0, 256),)
+    with_offset = transform_rows(transform, x, np.array([100.0, -7.0]), keep)
+    without = transform_rows(transform, x, np.zeros(2), keep)
+    np.testing.assert_array_equal(with_offset[0], without[0])
 
 
 def test_input_is_not_written_to(rng):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from scatdask import Scattering1D
-from scatdask.transforms.scattering1d import CACHE_BYTES, LANES
 from tests import reference
 
 # Bad parameters
@@ -44,7 +43,7 @@ def test_non_integer_scales_are_type_errors(name, value):
         ({"T": 0, "stride": 8}, "^stride=8 has no meaning with T=0: leave it out, or give T"),
         ({"T": "global", "stride": 8}, "^stride=8 has no meaning with T='global': leave it out"),
         ({"max_order": 0}, "^max_order must be at least 1, got 0$"),
-        ({"max_order": 3}, "^max_order must be at most 2, got 3$"),
+        ({"max_order": 4}, "^max_order must be at most 3, got 4$"),
         ({"boundary": "mirror"}, "^boundary must be one of 'reflect', .*, got 'mirror'$"),
         ({"dtype": "float16"}, "^dtype must be one of 'float32', 'float64', got 'float16'$"),
         ({"dtype": "number"}, "^dtype must be one of 'float32', 'float64', got 'number'$"),
@@ -169,6 +168,7 @@ def test_frequencies_follow_from_the_spacing():
 def test_second_order_follows_only_coarser_wavelets_and_max_order_stops_it():
     two, one = Scattering1D(6, Q=4), Scattering1D(6, Q=4, max_order=1)
     first, second = two.wavelets
+    assert one.wavelets == two.wavelets
     pairs = [
         (n1, n2) for n1, low in enumerate(first) for n2, high in enumerate(second) if high.j > low.j
     ]
@@ -176,17 +176,33 @@ def test_second_order_follows_only_coarser_wavelets_and_max_order_stops_it():
     assert one.path_indices == two.path_indices[: 1 + len(first)]
 
 
-def test_branches_number_every_path_once():
-    transform = Scattering1D(7, Q=(8, 2), stride=16)
-    numbered = []
-    for branch in transform.branches:
-        for i, n1 in enumerate(branch.wavelets):
-            for c, (n2, log2_rate) in enumerate(branch.children):
-                path = branch.first_child_path + i * len(branch.children) + c
-                assert transform.path_indices[path] == (n1, n2)
-                assert transform.rates[path] == 2**log2_rate <= 16
-                numbered.append(path)
-    assert numbered == list(range(1 + len(transform.wavelets[0]), transform.n_paths))
+def test_third_order_follows_only_coarser_wavelets_of_the_second_bank():
+    two, three = (Scattering1D(7, Q=(4, 2), max_order=order) for order in (2, 3))
+    first, second, third = three.wavelets
+    assert (first, second) == two.wavelets
+    assert third == second
+    assert three.path_indices[: two.n_paths] == two.path_indices
+    triples = [
+        (n1, n2, n3)
+        for n1, n2 in two.path_indices[1 + len(first) :]
+        for n3, wavelet in enumerate(third)
+        if wavelet.j > second[n2].j
+    ]
+    assert list(three.path_indices[two.n_paths :]) == triples
+    assert len(triples) > 50
+
+
+def test_third_order_has_columns_of_its_own():
+    two, three = (Scattering1D(7, Q=(4, 2), max_order=order).paths(0.5) for order in (2, 3))
+    names = ("n3", "j3", "xi3", "sigma3", "frequency3", "bandwidth3")
+    assert set(three.coords) - set(two.coords) == set(names)
+    assert three.isel(path=slice(two.sizes["path"])).drop_vars(names).identical(two)
+    order = three["order"].values
+    assert np.all((three["n3"].values == -1) == (order < 3))
+    assert np.all(np.isnan(three["xi3"].values) == (order < 3))
+    third = three.isel(path=order == 3)
+    assert np.all(third["j3"] > third["j2"])
+    assert np.all(third["frequency3"] == third["xi3"] / 0.5)
 
 
 # Outputs
@@ -260,49 +276,62 @@ def test_halo_holds_all_but_the_tolerance_of_an_impulse():
     assert np.all(tail <= transform.tolerance * response.max(axis=1))
 
 
-# Cost
+# Littlewood-Paley sums
 
 
-def test_rows_at_once_fit_the_cache_and_fill_the_lanes():
-    transform = Scattering1D(6)
-    for n in (64, 4096, 2**16, 2**20):
-        fits = max(LANES, CACHE_BYTES // (8 * n))
-        for rows in (0, 1, 3, 5, 8, 1001):
-            at_once = transform.rows_at_once(rows, (n,))
-            assert 1 <= at_once <= max(rows, 1)
-            assert at_once <= fits
-            assert at_once == max(rows, 1) or at_once % LANES == 0
+@pytest.mark.parametrize(("J", "Q"), [(3, 8), (4, 16), (7, 1), (8, (8, 2)), (10, (12, 1))])
+def test_littlewood_paley_sums_never_expand_energy_and_leave_no_hole(J, Q):
+    transform = Scattering1D(J, Q=Q, max_order=3)
+    sums = transform.littlewood_paley(2**13)
+    assert sums.dims == ("order", "frequency")
+    assert sums.max() <= 1 + 1e-9
+    np.testing.assert_allclose(sums.sel(frequency=0), 1)
+    for order, bank in enumerate(transform.wavelets, start=1):
+        covered = sums.sel(order=order, frequency=slice(0, bank[0].xi))
+        assert covered.min() > 0.05
+    np.testing.assert_array_equal(sums.sel(order=2), sums.sel(order=3))
 
 
-def test_wavelets_at_once_fill_the_lanes():
-    transform = Scattering1D(8, Q=16)
-    for branch in transform.branches:
-        for rows in range(1, 9):
-            for n in (4096, 2**17):
-                count = transform.wavelets_at_once(branch, rows, n)
-                assert 1 <= count <= len(branch.wavelets)
-                assert count == len(branch.wavelets) or rows * count % LANES == 0
+@pytest.mark.parametrize("n", [1, 2, 255, 256])
+@pytest.mark.parametrize("max_order", [1, 2, 3])
+def test_littlewood_paley_sums_are_labelled(n, max_order):
+    sums = Scattering1D(4, max_order=max_order).littlewood_paley(n)
+    np.testing.assert_array_equal(sums["order"], range(1, max_order + 1))
+    np.testing.assert_array_equal(sums["frequency"], np.fft.rfftfreq(n))
+    assert sums["frequency"].attrs["units"] == "cycles per sample"
+    assert all("long_name" in values.attrs for values in (sums, *sums.coords.values()))
 
 
-def test_flops_grow_as_they_should():
-    shape = (3, 2**16)
-    base = Scattering1D(8, Q=8).flops(shape)
-    assert base == pytest.approx(3 * Scattering1D(8, Q=8).flops(shape[1:]))
-    assert Scattering1D(8, Q=8, max_order=1).flops(shape) < base
-    assert Scattering1D(8, Q=16).flops(shape) > 1.5 * base
-    assert Scattering1D(8, Q=8, stride=1).flops(shape) > base
-    assert 2 < Scattering1D(8, Q=8).flops((3, 2**17)) / base < 2.2
-    # At the least the forward FFT and one inverse FFT for each wavelet of full rate.
-    full_rate = sum(wavelet.j == 0 for wavelet in Scattering1D(8, Q=8).wavelets[0])
-    assert base > 3 * 5 * 2**16 * 16 * (0.5 + full_rate)
+def test_littlewood_paley_sum_is_the_energy_that_filters_keep(rng):
+    # By the kernel itself: order zero and the moduli of order one, unaveraged, of one signal.
+    n = 512
+    parameters = {"Q": 4, "max_order": 1, "boundary": "periodic", "dtype": "float64"}
+    x = rng.standard_normal(n)
+    energy = np.abs(np.fft.rfft(x)) ** 2 * np.where(np.arange(n // 2 + 1) % (n // 2), 2, 1) / n
+    averaged = Scattering1D(4, stride=1, **parameters)
+    sums = averaged.littlewood_paley(n).sel(order=1)
+    # The average of a modulus keeps its mean, so the mean square stands for the modulus here.
+    unaveraged = Scattering1D(4, T=0, **parameters)
+    _, *moduli = unaveraged(x)
+    found = np.sum(averaged(x)[0] ** 2)
+    found += sum(np.sum(y**2) * rate for y, rate in zip(moduli, unaveraged.rates[1:], strict=True))
+    assert found == pytest.approx(float(np.sum(energy * sums)), rel=1e-6)
 
 
-def test_memory_is_that_of_the_block_function():
-    from scatdask.blocks import array_memory
+def test_littlewood_paley_sums_without_an_average_and_with_a_global_one():
+    by_T = {T: Scattering1D(5, Q=4, T=T).littlewood_paley(1024) for T in (None, 0, "global")}
+    assert by_T[0].sel(frequency=0).max() == 0
+    np.testing.assert_array_equal(by_T["global"].sel(frequency=0), 1)
+    np.testing.assert_array_equal(by_T["global"][:, 1:], by_T[0][:, 1:])
+    assert np.all(by_T[None] >= by_T[0])
 
-    transform = Scattering1D(8)
-    assert transform.memory((3, 4096)) == array_memory(transform, (3, 4096))
-    assert transform.memory((3, 4096)) > 3 * 4096 * 4
+
+def test_littlewood_paley_sums_are_of_the_whole_bank_whatever_is_selected():
+    transform = Scattering1D(5)
+    some = transform.select(lambda path: path.order == 0)
+    assert some.littlewood_paley(64).identical(transform.littlewood_paley(64))
+    with pytest.raises(ValueError, match=r"^n must be at least 1, got 0$"):
+        transform.littlewood_paley(0)
 
 
 # Parity with Kymatio
