@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from scatdask.arrays.memory import CACHE_BYTES as CACHE_BYTES
 from scatdask.filters import Wavelet, littlewood_paley, low_pass_sigma, morlet_bank
 from scatdask.transforms import cost1d
 from scatdask.transforms.base import BOUNDARIES, DTYPES, Output, Transform
@@ -357,6 +358,11 @@ class Scattering1D(Transform):
         )
 
     # Cost
+
+    @property
+    def filter_tolerance(self) -> float:
+        """Share of a filter's peak below which its response is lost in the rounding of the FFT."""
+        return cost1d.filter_tolerance(self.dtype)
 
     def rows_at_once(self, rows: int, shape: tuple[int, ...]) -> int:
         """Return how many rows of padded shape ``(n,)`` the kernel takes in one pass."""
