@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import xarray as xr
 
-from scatdask.kernels import transform_rows
+from scatdask import kernels
 from scatdask.transforms import Output, Transform
 
 WIDTHS = (2.5, 3.0)
@@ -101,7 +101,7 @@ class Toy3D(Toy1D):
 TOYS: dict[int, Callable[..., Any]] = {1: Toy1D, 2: Toy2D, 3: Toy3D}
 
 
-@transform_rows.register(Toy1D)
+@kernels._kernel.register(Toy1D)
 def _toy(transform, x, offset, keep):
     x = np.asarray(x)
     axes = tuple(range(1, x.ndim))
