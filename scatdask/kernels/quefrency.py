@@ -69,7 +69,7 @@ class FrequencyFilter:
             moduli = self._moduli(z, scratch)
             for end, values, part in zip(self.ends, moduli, parts, strict=True):
                 if end.average is None:  # a buffer, which the next columns overwrite
-                    part.append(xp.asarray(values, copy=True))
+                    part.append(xp.astype(values, values.dtype))
                 else:
                     part.append(matmul(end.average, values))
         for end, part in zip(self.ends, parts, strict=True):
