@@ -114,7 +114,7 @@ def _missing_chunks(work: Work, done: np.ndarray) -> list[str]:
 def _difference(work: Work, layout: Layout, names: tuple[str, ...], block: int) -> float:
     """Return the largest difference of one block, relative to the scale of its path."""
     worst = 0.0
-    again = _recompute(work.source, work.transform, layout, block)
+    again = _recompute(work, layout, block)
     for name, output, (fresh, scale) in zip(names, work.transform.outputs, again, strict=True):
         with xr.open_zarr(work.target, chunks=None, decode_times=False) as dataset:
             region = store.region(layout, block, output)
@@ -127,21 +127,21 @@ def _difference(work: Work, layout: Layout, names: tuple[str, ...], block: int) 
     return worst
 
 
-def _recompute(
-    source: str, transform: Transform, layout: Layout, block: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
+def _recompute(work: Work, layout: Layout, block: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Compute a block from other slabs than the stored one.
 
     Returns for each output the block's values, and the scale of each path: its largest
     coefficient in these slabs, or the size of a path that is just not faint, if that is larger.
     """
-    batch = layout.batch(block)
+    transform, batch = work.transform, layout.batch(block)
     lengths = [part.stop - part.start for part in batch.values()]
     bounds = layout.bounds(block)
     places, values, extents = [], [], []
     for place in itertools.product(*_other_ranges(transform, layout, block)):
         part = block_of(transform, layout.shape, place)
-        pieces = sources.read_block(source, layout.variable, layout.dims, part, batch)
+        pieces = sources.read_block(
+            work.source, layout.variable, layout.dims, part, batch, work.run
+        )
         places.append(place)
         values.append(transform_block(transform, part, layout.shape, pieces))
         extents.append(_extent(pieces))

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from scatdask import Scattering1D
 from scatdask.archive.layout import Layout, StoredArray, layout_memory, make_layout
 from scatdask.archive.store import region
+from tests.archive.common import layouts
 
 MIB = 2**20
 
@@ -18,21 +18,9 @@ def stored(sizes: dict[str, int], chunks: dict[str, int]) -> StoredArray:
     return StoredArray(sizes, chunks, 4, 4)
 
 
-@given(
-    n=st.integers(300, 5000),
-    batch=st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), max_size=2),
-    multiple=st.integers(1, 9),
-    T=st.sampled_from([None, 0, "global"]),
-)
-def test_blocks_own_every_output_once_and_whole_chunks(n, batch, multiple, T):
-    transform = Scattering1D(J=4, Q=2, T=T)
-    length = transform.alignment * multiple
-    if T == "global":
-        length = -(-n // transform.alignment) * transform.alignment
-    dims = tuple(f"d{i}" for i in range(len(batch)))
-    shape = tuple(size for size, _ in batch)
-    block_shape = tuple(min(block, size) for size, block in batch)
-    layout = Layout("v", ("time",), (n,), dims, shape, block_shape, (length,), (length,))
+@given(layouts())
+def test_blocks_own_every_output_once_and_whole_chunks(drawn):
+    transform, layout, _ = drawn
     shapes, chunks = layout.output_shapes(transform), layout.output_chunks(transform)
     for output, array_shape, chunk in zip(transform.outputs, shapes, chunks, strict=True):
         owners = np.zeros(array_shape, dtype=int)
@@ -46,8 +34,9 @@ def test_blocks_own_every_output_once_and_whole_chunks(n, batch, multiple, T):
         assert (owners == 1).all()
 
 
-def test_layout_survives_json():
-    layout = Layout("v", ("time",), (1000,), ("a", "b"), (3, 4), (1, 4), (64,), (32,))
+@given(layouts())
+def test_layout_survives_json(drawn):
+    layout = drawn[1]
     assert Layout.from_dict(layout.to_dict()) == layout
 
 

@@ -2,18 +2,23 @@ from __future__ import annotations
 
 import itertools
 import json
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from hypothesis import given, settings
 
 from scatdask import Scattering1D
 from scatdask.archive.layout import Layout
 from scatdask.archive.ledger import Ledger, Receipt
 from scatdask.archive.plan import PROCESS_BYTES
-from scatdask.archive.verify import _other_ranges
+from scatdask.archive.verify import _other_ranges, verify_blocks
+from scatdask.archive.work import Task, run_task
 from scatdask.errors import NonFiniteWarning
+from tests.archive.common import layouts, make_work, write_source
 from tests.archive.conftest import make_job
 
 
@@ -149,3 +154,41 @@ def test_verification_of_a_single_block_cuts_it_in_two(write_archive, T):
     found = job.verify()
     assert (found.blocks, found.is_good) == (1, True)
     assert found.worst > 0
+
+
+@given(layouts())
+def test_blocks_of_several_axes_are_compared_with_other_slabs_on_all_axes(drawn):
+    transform, layout, _ = drawn
+    for block in range(len(layout.grid)):
+        for (start, stop), n, ranges in zip(
+            layout.bounds(block),
+            layout.shape,
+            _other_ranges(transform, layout, block),
+            strict=True,
+        ):
+            assert ranges[0][0] <= start
+            assert stop <= ranges[-1][1]
+            assert all(a[1] == b[0] for a, b in itertools.pairwise(ranges))
+            assert all(low % transform.alignment == 0 and low < high for low, high in ranges)
+            if n > transform.alignment:
+                assert ranges != [(start, stop)]
+
+
+@settings(max_examples=12)
+@given(layouts(longest=20, most=2))
+def test_verification_of_several_axes(drawn):
+    transform, layout, stored = drawn
+    noise = np.random.default_rng(0).standard_normal(tuple(stored.sizes.values()))
+    array = xr.DataArray(noise, dims=tuple(stored.sizes))
+    with tempfile.TemporaryDirectory() as folder:
+        write_source(Path(folder) / "in.zarr", array, tuple(stored.chunks.values()))
+        work = make_work(Path(folder), transform, array, layout)
+        run_task(work, Task(0, work.n_blocks - 1))
+        done = np.ones(work.n_blocks, dtype=bool)
+        found = verify_blocks(work, done, work.n_blocks, seed=0)
+        assert found.is_good
+        assert found.worst <= 1e-12
+        output = zarr.open_group(work.target, mode="r+")[work.names[0][0]]
+        last = tuple(n - 1 for n in output.shape)
+        output[last] = output[last] + 1
+        assert not verify_blocks(work, done, work.n_blocks, seed=0).is_good

@@ -6,7 +6,6 @@ import dataclasses
 import itertools
 import pickle
 import tempfile
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -16,61 +15,24 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scatdask import Scattering1D, labels
-from scatdask.archive import store
-from scatdask.archive.layout import Layout
+from scatdask import Scattering1D
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.work import Task, Work, run_task
-from scatdask.transforms import Transform
-
-PROMISE = {"float32": 5e-5, "float64": 1e-6}
-
-
-def write_source(path: Path, samples: np.ndarray, chunks: tuple[int, ...]) -> None:
-    dims = (*(f"d{i}" for i in range(samples.ndim - 1)), "time")
-    dataset = xr.Dataset({"v": (dims, samples)})
-    dataset.v.encoding["chunks"] = chunks
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=zarr.errors.ZarrUserWarning)
-        dataset.to_zarr(path, mode="w")
-
-
-def make_work(
-    folder: Path, transform: Transform, samples: np.ndarray, length: int, rows: tuple[int, ...]
-) -> Work:
-    """Prepare an output whose blocks own `length` samples of `rows` signals."""
-    *shape, n = samples.shape
-    dims = tuple(f"d{i}" for i in range(len(shape)))
-    whole = -(-n // transform.alignment) * transform.alignment
-    owns = whole if transform.outputs[0].stride is None else length
-    layout = Layout("v", ("time",), (n,), dims, tuple(shape), rows, (owns,), (length,))
-    source = xr.Dataset({"v": ((*dims, "time"), samples)})
-    samplings = labels.samplings(source, ("time",))
-    dataset, names, encoding = store.template(source, transform, (layout,), samplings, {})
-    target = str(folder / "out.zarr")
-    store.create(target, dataset, encoding)
-    Ledger(target).begin({"output": "1" * 32})
-    return Work(str(folder / "in.zarr"), target, transform, (layout,), names, "0" * 32, "1" * 32)
+from tests.archive.common import (
+    BOUNDARIES,
+    PROMISE,
+    make_layout,
+    make_work,
+    of_one_array,
+    read_output,
+    worst_difference,
+    write_source,
+)
+from tests.archive.toys import TOYS, expected
 
 
-def read_output(work: Work) -> list[np.ndarray]:
-    group = zarr.open_group(work.target, mode="r")
-    return [group[name][...] for name in work.names[0]]
-
-
-def expected_output(transform: Transform, samples: np.ndarray) -> list[np.ndarray]:
-    result = transform(samples)
-    if not isinstance(result, list):
-        return [result]
-    return [np.stack([result[p] for p in o.paths], axis=-2) for o in transform.outputs]
-
-
-def worst_difference(got: np.ndarray, expected: np.ndarray, has_time: bool) -> float:
-    """Largest difference of each path relative to its largest coefficient in any signal."""
-    assert got.shape == expected.shape
-    axes = tuple(i for i in range(got.ndim) if i != got.ndim - 1 - has_time)
-    scale = np.abs(expected).max(axis=axes, keepdims=True)
-    return float((np.abs(got.astype("f8") - expected) / scale).max())
+def on_time(samples: np.ndarray) -> xr.DataArray:
+    return xr.DataArray(samples, dims=(*(f"d{i}" for i in range(samples.ndim - 1)), "time"))
 
 
 @settings(max_examples=30)
@@ -78,9 +40,7 @@ def worst_difference(got: np.ndarray, expected: np.ndarray, has_time: bool) -> f
 def test_any_chunking_and_any_block_give_the_same_numbers(data):
     J = data.draw(st.integers(2, 5), label="J")
     T = data.draw(st.sampled_from([None, None, 2 ** (J - 1), 3 * 2**J, 0, "global"]), label="T")
-    boundary = data.draw(
-        st.sampled_from(["reflect", "periodic", "zero", "nearest"]), label="boundary"
-    )
+    boundary = data.draw(st.sampled_from(BOUNDARIES), label="boundary")
     strides = [None] if T in (0, "global") else [None, 2]
     transform = Scattering1D(
         J,
@@ -103,24 +63,65 @@ def test_any_chunking_and_any_block_give_the_same_numbers(data):
     rows = tuple(data.draw(st.integers(1, s)) for s in shape)
     length = transform.alignment * data.draw(st.integers(1, n // transform.alignment + 1))
     length = max(length, -(-n // 12 // transform.alignment) * transform.alignment)
+    array = on_time(samples)
+    layout = make_layout(transform, array, ("time",), (length,), rows)
+    check_all_blocks(transform, array, layout, chunks)
+
+
+def check_all_blocks(transform, array, layout, chunks, shards=None):
+    """Run all blocks, and compare them with the transform of the array in memory."""
     with tempfile.TemporaryDirectory() as folder:
-        write_source(Path(folder) / "in.zarr", samples, chunks)
-        work = make_work(Path(folder), transform, samples, length, rows)
+        write_source(Path(folder) / "in.zarr", array, chunks, shards=shards)
+        work = make_work(Path(folder), transform, array, layout)
         outcome = run_task(work, Task(0, work.n_blocks - 1))
         assert not outcome.failures
         assert Ledger(work.target).done(work.output, work.n_blocks).all()
-        for got, expected, output in zip(
-            read_output(work), expected_output(transform, samples), transform.outputs, strict=True
-        ):
-            difference = worst_difference(got, expected, output.stride is not None)
+        expected = of_one_array(transform, array, layout.dims)
+        for got, exact in zip(read_output(work), expected, strict=True):
+            difference = worst_difference(got, exact, array.ndim - transform.ndim)
             assert difference <= PROMISE[transform.dtype]
+
+
+@settings(max_examples=40)
+@given(data=st.data())
+def test_blocks_of_any_number_of_axes_are_right_to_the_last_sample(data):
+    kind = data.draw(st.sampled_from(["mean", "sum", "ragged", "inner"]), label="kind")
+    ndim = data.draw(st.sampled_from([1, 2, 3]), label="ndim")
+    boundaries = tuple(
+        data.draw(st.sampled_from(BOUNDARIES), label="boundary") for _ in range(ndim)
+    )
+    transform = TOYS[ndim](kind=kind, boundary=boundaries)
+    core, batch = ("z", "y", "x")[-ndim:], ("a", "b")[: data.draw(st.sampled_from([0, 1, 2]))]
+    dims = data.draw(st.permutations([*core, *batch]), label="dims as stored")
+    sizes = {dim: data.draw(st.integers(5, 20), label=dim) for dim in core}
+    sizes |= {dim: data.draw(st.integers(1, 3), label=dim) for dim in batch}
+    shape = [sizes[dim] for dim in dims]
+    rng = np.random.default_rng(data.draw(st.integers(0, 99), label="seed"))
+    array = xr.DataArray(rng.standard_normal(shape), dims=dims)
+    chunks = tuple(data.draw(st.integers(1, n), label="chunk") for n in shape)
+    sharded = data.draw(st.booleans(), label="sharded")
+    shards = tuple(2 * c for c in chunks) if sharded else None
+    core = tuple(data.draw(st.permutations(core), label="core"))
+    lengths = tuple(4 * data.draw(st.integers(1, 5), label="length") for _ in core)
+    batch_shape = [sizes[dim] for dim in dims if dim not in core]
+    rows = tuple(data.draw(st.integers(1, n), label="rows") for n in batch_shape)
+    layout = make_layout(transform, array, core, lengths, rows)
+    with tempfile.TemporaryDirectory() as folder:
+        write_source(Path(folder) / "in.zarr", array, chunks, shards=shards)
+        work = make_work(Path(folder), transform, array, layout)
+        assert not run_task(work, Task(0, work.n_blocks - 1)).failures
+        exact = expected(transform, array.transpose(..., *core).values)
+        for got, wanted in zip(read_output(work), exact, strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-12)
 
 
 @pytest.fixture
 def work(tmp_path) -> Work:
     samples = np.random.default_rng(1).standard_normal((2, 3001)).astype("f4")
-    write_source(tmp_path / "in.zarr", samples, (1, 700))
-    return make_work(tmp_path, Scattering1D(J=4, Q=2), samples, 512, (1,))
+    array, transform = on_time(samples), Scattering1D(J=4, Q=2)
+    write_source(tmp_path / "in.zarr", array, (1, 700))
+    layout = make_layout(transform, array, ("time",), (512,), (1,))
+    return make_work(tmp_path, transform, array, layout)
 
 
 def test_two_runs_are_bit_identical(work):
@@ -208,7 +209,9 @@ def test_integers_half_floats_and_big_endian_samples(tmp_path, dtype):
     array.attrs["_ARRAY_DIMENSIONS"] = ["d0", "time"]
     array[...] = samples
     transform = Scattering1D(J=4)
-    work = make_work(tmp_path, transform, samples.astype("f8"), 512, (1,))
+    decoded = on_time(samples.astype("f8"))
+    layout = make_layout(transform, decoded, ("time",), (512,), (1,))
+    work = make_work(tmp_path, transform, decoded, layout)
     assert not run_task(work, Task(0, work.n_blocks - 1)).failures
     (got,) = read_output(work)
     np.testing.assert_allclose(got, transform(samples.astype("f8")), rtol=1e-4, atol=1e-4)
