@@ -7,52 +7,127 @@ import xarray as xr
 import scatdask
 from scatdask.accessor import DataArrayScat, DatasetScat
 
+SIGNAL = {
+    "T": 6,
+    "stride": 2,
+    "boundary": "zero",
+    "dtype": "float64",
+    "tolerance": 1e-4,
+    "selection": [0, 2],
+    "keep_attrs": False,
+}
+# All parameters of each function but the object, none at its default, and the dimensions.
+OPTIONS = {
+    "scattering1d": {"J": 3, "Q": (2, 1), "max_order": 1, "dim": "x"} | SIGNAL,
+    "scattering3d": {
+        "J": 1,
+        "L": 2,
+        "sigma_0": 1.5,
+        "max_order": 1,
+        "rotation_covariant": False,
+        "integral_powers": (1.0,),
+        "method": "local",
+        "stride": 1,
+        "boundary": ("zero", "reflect", "nearest"),
+        "dtype": "float64",
+        "tolerance": 1e-4,
+        "selection": [0, 2],
+        "sampling": "frequency",
+        "keep_attrs": False,
+        "dims": ("z", "y", "x"),
+    },
+    "time_frequency_scattering": {
+        "J": 3,
+        "J_fr": 1,
+        "Q": (4, 1),
+        "Q_fr": 2,
+        "F": 1,
+        "format": "joint",
+        "dim": "x",
+    }
+    | SIGNAL,
+}
+NAMES = sorted(OPTIONS)
+
 
 @pytest.fixture
 def x():
     return xr.DataArray(
-        np.random.default_rng(0).standard_normal(600),
-        dims="time",
-        coords={"time": np.arange(600) / 20},
+        np.random.default_rng(0).standard_normal((4, 10, 12, 64)),
+        dims=("member", "z", "y", "x"),
+        coords={"x": np.arange(64) / 20},
         name="u",
+        attrs={"units": "m"},
     )
 
 
-OPTIONS = {
-    "J": 3,
-    "Q": (2, 1),
-    "T": 6,
-    "stride": 2,
-    "max_order": 1,
-    "boundary": "zero",
-    "dtype": "float64",
-    "tolerance": 1e-4,
-    "keep_attrs": False,
-}
+def small(x, name):
+    """Return no more than a function needs, for speed."""
+    return x.isel(member=0, x=slice(14)) if name == "scattering3d" else x.isel(z=0, y=0)
 
 
-def test_forwards_every_argument(x):
-    for obj in (x, x.to_dataset(), x.chunk(time=100)):
-        expected = scatdask.scattering1d(obj, dim="time", **OPTIONS)
-        xr.testing.assert_identical(obj.scat.scattering1d(dim="time", **OPTIONS), expected)
+def options_that_fit(name):
+    options = dict(OPTIONS[name])
+    if name == "scattering3d":  # sampling in frequency asks for a periodic volume
+        options["sampling"] = "space"
+    return options
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_forwards_every_argument(x, name):
+    options = options_that_fit(name)
+    function = getattr(scatdask, name)
+    y = small(x, name)
+    for obj in (y, y.to_dataset(), y.chunk(x=7)):
+        expected = function(obj, **options)
+        xr.testing.assert_identical(getattr(obj.scat, name)(**options), expected)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_argument_arrives_by_its_own_name(x, name, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(scatdask.accessor.api, name, lambda obj, J, **kw: seen.update(kw, J=J))
+    getattr(x.scat, name)(**OPTIONS[name])
+    assert seen == OPTIONS[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("accessor", [DataArrayScat, DatasetScat])
-def test_signature_and_docstring_are_real(accessor):
-    ours = dict(inspect.signature(accessor.scattering1d).parameters)
-    theirs = dict(inspect.signature(scatdask.scattering1d).parameters)
+def test_signature_and_docstring_are_real(accessor, name):
+    method, function = getattr(accessor, name), getattr(scatdask, name)
+    ours = dict(inspect.signature(method).parameters)
+    theirs = dict(inspect.signature(function).parameters)
     del ours["self"], theirs["obj"]
     assert ours == theirs
-    for name in ours:
-        assert f"\n        {name} : " in accessor.scattering1d.__doc__
+    for parameter in ours:
+        assert f"\n        {parameter} : " in method.__doc__
+        assert f"\n    {parameter} : " in function.__doc__
 
 
-def test_all_options_are_those_of_the_test():
-    assert set(inspect.signature(scatdask.scattering1d).parameters) == {"obj", "dim", *OPTIONS}
+@pytest.mark.parametrize("name", NAMES)
+def test_all_options_are_those_of_the_test(name):
+    assert set(inspect.signature(getattr(scatdask, name)).parameters) == {"obj", *OPTIONS[name]}
 
 
-def test_all_but_J_are_keyword_only():
-    parameters = inspect.signature(scatdask.scattering1d).parameters.values()
+@pytest.mark.parametrize(
+    ("name", "transform"),
+    [
+        ("scattering1d", scatdask.Scattering1D),
+        ("scattering3d", scatdask.HarmonicScattering3D),
+        ("time_frequency_scattering", scatdask.TimeFrequencyScattering),
+    ],
+)
+def test_parameters_and_defaults_are_those_of_the_transform(name, transform):
+    ours = inspect.signature(getattr(scatdask, name)).parameters
+    theirs = inspect.signature(transform).parameters
+    assert {*ours} - {*theirs} == {"obj", "keep_attrs", "dims" if "dims" in ours else "dim"}
+    for parameter in theirs:
+        assert ours[parameter].default == theirs[parameter].default
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_all_but_J_are_keyword_only(name):
+    parameters = inspect.signature(getattr(scatdask, name)).parameters.values()
     positional = [p.name for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY]
     assert positional == ["obj", "J"]
 
@@ -60,3 +135,5 @@ def test_all_but_J_are_keyword_only():
 def test_missing_dim_argument_is_asked_for(x):
     with pytest.raises(TypeError, match="dim"):
         x.scat.scattering1d(3)
+    with pytest.raises(TypeError, match="dims"):
+        x.scat.scattering3d(1)

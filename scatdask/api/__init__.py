@@ -2,5 +2,7 @@
 
 from scatdask.api.apply import apply
 from scatdask.api.scattering1d import scattering1d
+from scatdask.api.scattering3d import scattering3d
+from scatdask.api.time_frequency_scattering import time_frequency_scattering
 
-__all__ = ["apply", "scattering1d"]
+__all__ = ["apply", "scattering1d", "scattering3d", "time_frequency_scattering"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from scatdask import labels
@@ -15,6 +16,9 @@ from scatdask.transforms import Transform
 if TYPE_CHECKING:
     import xarray as xr
 
+# Rows of a table of paths, or what says for each row of the table whether it is wanted.
+Selection = Sequence[int] | Callable[[Any], Any] | None
+
 # Attributes that samples lose when they are decoded.
 _PACKING = ("scale_factor", "add_offset", "_FillValue")
 
@@ -23,7 +27,7 @@ def apply(
     obj: xr.DataArray | xr.Dataset,
     transform: Transform,
     *,
-    dims: Hashable,
+    dims: Hashable | Sequence[Hashable],
     keep_attrs: bool = True,
 ) -> xr.DataArray | xr.Dataset:
     """Apply a transform over dimensions of a labelled object.
@@ -91,6 +95,15 @@ def apply(
     return labels.assemble_dataset(
         obj, transform, core, arrays, samplings=samplings, keep_attrs=keep_attrs, skipped=skipped
     )
+
+
+def selected(transform: Transform, selection: Selection) -> Transform:
+    """Return a transform with the paths that were asked for, by row or by predicate."""
+    if selection is None:
+        return transform
+    if callable(selection):
+        return transform.select(selection)
+    return replace(transform, selection=selection)  # type: ignore[type-var]
 
 
 def _check_samples(variable: xr.DataArray, name: str) -> None:

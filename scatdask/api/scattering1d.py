@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
-from scatdask.api.apply import apply
+from scatdask.api.apply import Selection, apply, selected
 from scatdask.transforms import Scattering1D
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def scattering1d(
     boundary: str = "reflect",
     dtype: str = "float32",
     tolerance: float = 1e-6,
+    selection: Selection = None,
     keep_attrs: bool = True,
 ) -> xr.DataArray | xr.Dataset:
     """Compute the scattering transform over one dimension.
@@ -38,13 +39,13 @@ def scattering1d(
     dim : hashable
         Dimension to transform over, uniformly sampled.
     Q : int or (int, int), default 1
-        Wavelets per octave of the first and second order; an int means ``(Q, 1)``.
+        Wavelets per octave of the first and of the higher orders; an int means ``(Q, 1)``.
     T : int, "global" or None
         Averaging scale in samples. None means ``2**J``; 0 means no averaging, each path at its
         own rate; "global" is the mean over the whole of `dim`.
     stride : int, optional
         Input samples per output, a power of two up to `T`; by default the largest such.
-    max_order : {1, 2}, default 2
+    max_order : {1, 2, 3}, default 2
         Highest scattering order.
     boundary : {"reflect", "periodic", "zero", "nearest"}
         How the signal goes on past its ends. "reflect" does not repeat the edge sample.
@@ -53,6 +54,9 @@ def scattering1d(
     tolerance : float, default 1e-6
         Error that a block may have for not seeing the whole signal, relative to the largest
         coefficient of each path.
+    selection : sequence of int or callable, optional
+        Rows of the table of paths that are wanted, or a predicate on the table; by default all.
+        See `scatdask.Scattering1D.select`.
     keep_attrs : bool, default True
         Keep the attributes of `obj` that hold of coefficients too, such as ``units``.
 
@@ -104,4 +108,4 @@ def scattering1d(
         dtype=dtype,
         tolerance=tolerance,
     )
-    return apply(obj, transform, dims=dim, keep_attrs=keep_attrs)
+    return apply(obj, selected(transform, selection), dims=dim, keep_attrs=keep_attrs)

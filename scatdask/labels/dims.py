@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scatdask.transforms import Transform
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def as_dims(dims: Hashable) -> tuple[Hashable, ...]:
+def as_dims(dims: Hashable | Sequence[Hashable]) -> tuple[Hashable, ...]:
     """Return one name, or several in a list or tuple, as a tuple.
 
     Examples
@@ -26,7 +26,7 @@ def as_dims(dims: Hashable) -> tuple[Hashable, ...]:
 
 
 def check_dims(
-    obj: xr.DataArray | xr.Dataset, transform: Transform, dims: Hashable
+    obj: xr.DataArray | xr.Dataset, transform: Transform, dims: Hashable | Sequence[Hashable]
 ) -> tuple[Hashable, ...]:
     """Return the core dimensions as a tuple, and check that they are those of a transform.
 

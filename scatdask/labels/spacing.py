@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from scatdask.labels.axis import Sampling
 
-
 # Share by which spacings may differ because coordinates are rounded, and still be the same.
 _ROUNDING = 1e-5
 
