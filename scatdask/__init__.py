@@ -4,22 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 from scatdask import accessor as _accessor  # noqa: F401 - registers .scat
 from scatdask._version import __version__
-from scatdask.api import scattering1d, scattering3d, time_frequency_scattering
-from scatdask.transforms import HarmonicScattering3D, Scattering1D, TimeFrequencyScattering
+from scatdask.api import scattering1d
+from scatdask.transforms import HarmonicScattering3D, Scattering1D
 
 if TYPE_CHECKING:
     from scatdask.archive import Job
 
-__all__ = [
-    "HarmonicScattering3D",
-    "Job",
-    "Scattering1D",
-    "TimeFrequencyScattering",
-    "__version__",
-    "scattering1d",
-    "scattering3d",
-    "time_frequency_scattering",
-]
+__all__ = ["HarmonicScattering3D", "Job", "Scattering1D", "__version__", "scattering1d"]
 
 
 def __getattr__(name: str) -> Any:

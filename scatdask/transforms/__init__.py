@@ -3,12 +3,6 @@
 from scatdask.transforms.base import Output, Transform
 from scatdask.transforms.harmonic_scattering3d import HarmonicScattering3D
 from scatdask.transforms.scattering1d import Scattering1D
-from scatdask.transforms.time_frequency import TimeFrequencyScattering
+from scatdask.transforms.scattering2d import Scattering2D
 
-__all__ = [
-    "HarmonicScattering3D",
-    "Output",
-    "Scattering1D",
-    "TimeFrequencyScattering",
-    "Transform",
-]
+__all__ = ["HarmonicScattering3D", "Output", "Scattering1D", "Scattering2D", "Transform"]

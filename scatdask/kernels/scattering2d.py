@@ -1,0 +1,223 @@
+"""The 2-D scattering cascade on padded images, depth first.
+
+One pass takes a few images and a few directions of one scale at a time, so that what lies between
+an inverse FFT and the average it ends in stays in the cache as far as it can. Filters are sampled
+once for each (transform, shape, precision, device) and kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from scatdask.arrays import (
+    AnyArray,
+    Like,
+    Scratch,
+    array_namespace,
+    batch_bytes,
+    complex_dtype,
+    fft_of,
+    is_numpy,
+)
+from scatdask.filters import gaussian, low_pass_taps, sample_morlet2d
+from scatdask.kernels.keep import Keep
+from scatdask.kernels.operations2d import (
+    AXES,
+    AxisSmoother,
+    FoldedFilter2D,
+    axis_smoother,
+    centred_spectrum,
+    filtered_modulus2d,
+    fold_filter2d,
+    smooth2d,
+    spectrum_blocks,
+)
+from scatdask.kernels.writer import Writer
+from scatdask.transforms import Scattering2D
+from scatdask.transforms.scattering2d import CACHE_BYTES, LARGEST_WHOLE, Branch
+
+Filters = dict[tuple[int, int], FoldedFilter2D]
+Smoothers = dict[int, tuple[AxisSmoother, AxisSmoother]]
+
+
+def sampled_filters(transform: Scattering2D, shape: tuple[int, ...], like: AnyArray) -> Filters:
+    """Sample the wavelets of a transform for images of a shape, or return the kept ones.
+
+    Parameters
+    ----------
+    transform : Scattering2D
+    shape : (int, int)
+    like : array
+        Where they are to live.
+
+    Returns
+    -------
+    dict
+        From the subsampling of the image and the index of the wavelet to the filter.
+    """
+    return _sampled_filters(transform, shape, Like(like))
+
+
+@lru_cache(maxsize=16)
+def _sampled_filters(transform: Scattering2D, shape: tuple[int, ...], like: Like) -> Filters:
+    height, width = shape
+    filters = {}
+    for rate, n in transform.filters:
+        wavelet, tolerance = transform.wavelets[n], transform.filter_tolerance
+        subsampled = height // rate, width // rate
+        if transform.sampling == "space":
+            sampled = sample_morlet2d(wavelet, subsampled, rate=rate, tolerance=tolerance)
+        else:
+            sampled = sample_morlet2d(wavelet, (height, width), tolerance=tolerance)
+            sampled = sampled.cropped(subsampled)
+        step = transform.rate(wavelet.j)
+        filters[rate, n] = fold_filter2d(
+            sampled,
+            (height // step, width // step),
+            transform.dtype,
+            largest=LARGEST_WHOLE,
+            like=like.array,
+        )
+    return filters
+
+
+@lru_cache(maxsize=64)
+def _smoothers(
+    transform: Scattering2D, shape: tuple[int, ...], keep: tuple[Keep, ...], like: Like
+) -> Smoothers:
+    """Build what averages images of each subsampling, for the outputs that are wanted."""
+    stride = transform.alignment
+
+    def along(axis: int, rate: int) -> AxisSmoother:
+        n = shape[axis]
+        return axis_smoother(
+            _taps(transform, n, rate),
+            stride // rate,
+            n // rate,
+            keep[axis].outputs(stride),
+            axis,
+            transform.dtype,
+            like=like.array,
+        )
+
+    return {rate: (along(-2, rate), along(-1, rate)) for rate in {1, *transform.rates}}
+
+
+def _taps(transform: Scattering2D, n: int, rate: int) -> np.ndarray:
+    """Return the low-pass along an axis of `n` samples that are `rate` apart afterwards."""
+    sigma = 1 / (2 * math.pi * transform.low_pass)
+    eps = float(np.finfo(transform.dtype).eps)
+    if transform.sampling == "space" or rate == 1:
+        return low_pass_taps(sigma, rate=rate, tolerance=eps)
+    # Cut off at the Nyquist frequency: then it goes all around.
+    length = n // rate
+    taps = np.fft.irfft(gaussian(np.arange(length // 2 + 1) / n, sigma), length)
+    taps = np.concatenate([taps[length // 2 + 1 :], taps[: length // 2 + 1]])
+    if length % 2 == 0:  # the same sample on either side: half for each
+        taps = np.append(taps[-1:] / 2, [*taps[:-1], taps[-1] / 2])
+    return taps
+
+
+def scattering2d(
+    transform: Scattering2D, x: AnyArray, offset: AnyArray, keep: tuple[Keep, ...]
+) -> list[AnyArray]:
+    """Compute the scattering of padded images.
+
+    Parameters
+    ----------
+    transform : Scattering2D
+    x : array, shape (rows, height, width)
+        Samples in float64, one period of periodic images; the sides are multiples of the
+        transform's alignment.
+    offset : array of float64, shape (rows,)
+        Constant that was taken out of each image; it goes back into order 0.
+    keep : (Keep, Keep)
+        For each axis the samples whose outputs are wanted, from a multiple of the alignment on.
+
+    Returns
+    -------
+    list of array
+        One array, shape ``(rows, path, y, x)``.
+    """
+    xp = array_namespace(x)
+    dtype = getattr(xp, transform.dtype)
+    cascade = _Cascade(transform, x, keep)
+    if () in transform.path_of:
+        order0 = cascade.smooth(xp.astype(x, dtype), 1) + xp.reshape(offset, (-1, 1, 1))
+        cascade.writer.put((transform.path_of[()],), xp.astype(order0, dtype))
+    if transform.branches:
+        # The one FFT in float64 whatever the transform's dtype, as for signals in time.
+        half = fft_of(x).rfftn(x, axes=AXES)
+        half = xp.astype(half, complex_dtype(xp, transform.dtype))
+        spectrum = centred_spectrum(half, x.shape[2], cascade.scratch, "spectrum")
+        del half
+        for branch in transform.branches:
+            cascade.follow(branch, spectrum)
+    return cascade.writer.arrays()
+
+
+class _Cascade:
+    """What the steps of one walk through the cascade share."""
+
+    def __init__(self, transform: Scattering2D, x: AnyArray, keep: tuple[Keep, ...]) -> None:
+        self.transform = transform
+        self.rows, *shape = x.shape
+        self.shape = tuple(shape)
+        self.writer, self.scratch = Writer(transform, x, keep), Scratch(x)
+        self.filters = sampled_filters(transform, self.shape, x)
+        self.smoothers = _smoothers(transform, self.shape, keep, Like(x))
+        self.budget = CACHE_BYTES if is_numpy(x) else batch_bytes(x)
+
+    def smooth(self, samples: AnyArray, rate: int) -> AnyArray:
+        """Average images that are subsampled by a rate, shape (batch, height, width)."""
+        return smooth2d(samples, *self.smoothers[rate])
+
+    def follow(self, branch: Branch, spectrum: AnyArray) -> None:
+        """Follow a branch down to its first- and second-order outputs."""
+        transform, path_of = self.transform, self.transform.path_of
+        rate = transform.rate(branch.j)
+        filters = {n1: self.filters[1, n1] for n1 in branch.wavelets}
+        blocks = spectrum_blocks(spectrum, list(filters.values()), self.scratch, "blocks")
+        for members in self._batches(branch.wavelets, self.rows, rate):
+            some = [filters[n1] for n1 in members]
+            modulus1 = filtered_modulus2d(blocks, some, self.scratch, "modulus1")
+            paths = [path_of.get((n1,)) for n1 in members]
+            if any(path is not None for path in paths):
+                self.writer.put(paths, self.smooth(modulus1, rate))
+            if branch.children:
+                half = fft_of(modulus1).rfftn(modulus1, axes=AXES)
+                below = centred_spectrum(half, modulus1.shape[2], self.scratch, "spectrum1")
+                del half
+                for j2, children in branch.children:
+                    self._follow_children(members, rate, below, j2, children)
+
+    def _follow_children(
+        self,
+        parents: Sequence[int],
+        rate1: int,
+        spectrum: AnyArray,
+        j2: int,
+        children: tuple[int, ...],
+    ) -> None:
+        """Filter first-order images by the wavelets of one scale."""
+        path_of, rate2 = self.transform.path_of, self.transform.rate(j2)
+        filters = {n2: self.filters[rate1, n2] for n2 in children}
+        blocks = spectrum_blocks(spectrum, list(filters.values()), self.scratch, "blocks1")
+        for members in self._batches(children, spectrum.shape[0], rate2):
+            some = [filters[n2] for n2 in members]
+            modulus2 = filtered_modulus2d(blocks, some, self.scratch, "modulus2")
+            paths = [path_of[n1, n2] for n2 in members for n1 in parents]
+            self.writer.put(paths, self.smooth(modulus2, rate2))
+
+    def _batches(
+        self, members: tuple[int, ...], batch: int, rate: int
+    ) -> Iterator[tuple[int, ...]]:
+        """Cut wavelets that a batch of images goes through into parts of about equal size."""
+        at_once = self.transform.wavelets_at_once(batch, self.shape, rate, self.budget)
+        count, parts = len(members), -(-len(members) // at_once)
+        for part in range(parts):
+            yield members[count * part // parts : count * (part + 1) // parts]
