@@ -4,13 +4,28 @@ from typing import TYPE_CHECKING, Any
 
 from scatdask import accessor as _accessor  # noqa: F401 - registers .scat
 from scatdask._version import __version__
-from scatdask.api import scattering1d
-from scatdask.transforms import HarmonicScattering3D, Scattering1D
+from scatdask.api import scattering1d, scattering3d, time_frequency_scattering
+from scatdask.transforms import (
+    HarmonicScattering3D,
+    Scattering1D,
+    Scattering2D,
+    TimeFrequencyScattering,
+)
 
 if TYPE_CHECKING:
     from scatdask.archive import Job
 
-__all__ = ["HarmonicScattering3D", "Job", "Scattering1D", "__version__", "scattering1d"]
+__all__ = [
+    "HarmonicScattering3D",
+    "Job",
+    "Scattering1D",
+    "Scattering2D",
+    "TimeFrequencyScattering",
+    "__version__",
+    "scattering1d",
+    "scattering3d",
+    "time_frequency_scattering",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,21 +2,27 @@
 
 from functools import singledispatch
 
-from scatdask.arrays import AnyArray
+from scatdask.arrays import AnyArray, compiled
 from scatdask.kernels.harmonic_scattering3d import harmonic_scattering3d
 from scatdask.kernels.keep import Keep
 from scatdask.kernels.scattering1d import scattering1d
 from scatdask.kernels.scattering2d import scattering2d
-from scatdask.transforms import HarmonicScattering3D, Scattering1D, Scattering2D, Transform
+from scatdask.kernels.time_frequency import time_frequency_scattering
+from scatdask.transforms import (
+    HarmonicScattering3D,
+    Scattering1D,
+    Scattering2D,
+    TimeFrequencyScattering,
+    Transform,
+)
 
 __all__ = ["Keep", "transform_rows"]
 
 
-@singledispatch
 def transform_rows(
     transform: Transform, x: AnyArray, offset: AnyArray, keep: tuple[Keep, ...]
 ) -> list[AnyArray]:
-    """Compute the outputs of a few padded rows; each transform registers its kernel here.
+    """Compute the outputs of a few padded rows.
 
     Parameters
     ----------
@@ -34,9 +40,24 @@ def transform_rows(
         One for each of ``transform.outputs``, shape ``(rows, path, *core)``, with core axes of
         length one where outputs are sums over the kept samples.
     """
+    return compiled(_kernel_with, transform, keep, like=x)(x, offset)
+
+
+def _kernel_with(
+    transform: Transform, keep: tuple[Keep, ...], x: AnyArray, offset: AnyArray
+) -> list[AnyArray]:
+    return _kernel(transform, x, offset, keep)
+
+
+@singledispatch
+def _kernel(
+    transform: Transform, x: AnyArray, offset: AnyArray, keep: tuple[Keep, ...]
+) -> list[AnyArray]:
+    """Do so; each transform registers its own."""
     raise TypeError(f"no kernel for {type(transform).__name__}")
 
 
-transform_rows.register(Scattering1D, scattering1d)
-transform_rows.register(Scattering2D, scattering2d)
-transform_rows.register(HarmonicScattering3D, harmonic_scattering3d)
+_kernel.register(Scattering1D, scattering1d)
+_kernel.register(Scattering2D, scattering2d)
+_kernel.register(HarmonicScattering3D, harmonic_scattering3d)
+_kernel.register(TimeFrequencyScattering, time_frequency_scattering)
