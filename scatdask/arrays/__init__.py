@@ -33,9 +33,16 @@ from scatdask.arrays.library import (
     to_numpy,
     widest_float,
 )
-from scatdask.arrays.memory import batch_bytes, free_memory, is_out_of_memory, release_memory
+from scatdask.arrays.memory import (
+    CACHE_BYTES,
+    batch_bytes,
+    free_memory,
+    is_out_of_memory,
+    release_memory,
+)
 
 __all__ = [
+    "CACHE_BYTES",
     "AnyArray",
     "BandTable",
     "Like",

@@ -9,9 +9,10 @@ import array_api_compat as compat
 from scatdask.arrays.library import AnyArray, is_cupy, is_numpy
 
 # Bytes of one batch of FFTs. On a CPU: what fits the second-level cache beside the filters. On a
-# device: enough to keep all of it busy. While JAX traces, each batch makes the program longer.
+# device: enough to keep all of it busy, and a share of its memory. JAX compiles each batch anew.
 CACHE_BYTES = 2**21
 DEVICE_BYTES = 2**28
+DEVICE_SHARE = 1 / 64
 
 
 def is_on_device(x: AnyArray) -> bool:
@@ -23,7 +24,12 @@ def batch_bytes(x: AnyArray) -> int:
     """Return how many bytes one batch of FFTs in a cascade on arrays such as `x` should have."""
     if is_numpy(x):
         return CACHE_BYTES
-    return DEVICE_BYTES if is_on_device(x) or compat.is_jax_array(x) else CACHE_BYTES
+    if is_cupy(x):
+        return min(int(DEVICE_SHARE * x.device.mem_info[1]), DEVICE_BYTES)
+    if is_on_device(x):
+        _, total = sys.modules["torch"].cuda.mem_get_info(x.device)
+        return min(int(DEVICE_SHARE * total), DEVICE_BYTES)
+    return DEVICE_BYTES if compat.is_jax_array(x) else CACHE_BYTES
 
 
 def free_memory(x: AnyArray) -> int | None:

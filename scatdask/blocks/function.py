@@ -24,7 +24,7 @@ from scatdask.arrays import (
     widest_float,
 )
 from scatdask.blocks.geometry import Block, Grid, Slab, block_of, source_index
-from scatdask.blocks.parts import in_parts, rows_that_fit
+from scatdask.blocks.parts import in_parts, rows_at_once
 from scatdask.blocks.sizing import eager_lengths
 from scatdask.errors import NonFiniteWarning
 from scatdask.kernels import Keep, transform_rows
@@ -179,25 +179,22 @@ def transform_block(
         `LARGEST`.
     """
     first = _first(pieces)
-    rows, lengths = first.shape[0], tuple(slab.length for slab in block)
+    rows = first.shape[0]
     shapes = tuple(_output_shape(output, block) for output in transform.outputs)
-    at_once = transform.rows_at_once(rows, lengths)
-    free = free_memory(first)
-    if free is None and rows == at_once:
+    at_once = rows_at_once(transform, block, rows, shapes, like=first)
+    if rows == at_once and free_memory(first) is None:
         return _transform_some(transform, block, shape, pieces)
-    if free is not None:
-        at_once = rows_that_fit(transform, block, at_once, shapes, free)
 
     def compute(start: int, stop: int) -> list[AnyArray]:
         return _transform_some(transform, block, shape, _some_rows(pieces, start, stop))
 
     def on_host(start: int, stop: int) -> list[AnyArray]:
         some = _on_host(_some_rows(pieces, start, stop))
-        return [from_numpy(a, like=first) for a in _transform_some(transform, block, shape, some)]
+        return [from_numpy(a, like=first) for a in transform_block(transform, block, shape, some)]
 
     parts = in_parts(compute, rows, at_once, release=lambda: release_memory(first), on_host=on_host)
     xp = array_namespace(first)
-    if not is_writable(first):
+    if rows and not is_writable(first):
         return [xp.concat(some, axis=0) for some in zip(*(p for _, p in parts), strict=True)]
     dtype, device = getattr(xp, transform.dtype), device_of(first)
     arrays = [xp.empty((rows, *shape), dtype=dtype, device=device) for shape in shapes]

@@ -9,14 +9,16 @@ from typing import TypeVar
 
 import numpy as np
 
-from scatdask.arrays import is_out_of_memory
+from scatdask.arrays import CACHE_BYTES, AnyArray, batch_bytes, free_memory, is_out_of_memory
 from scatdask.blocks.geometry import Block
 from scatdask.errors import DeviceMemoryWarning
 from scatdask.transforms import Transform
 
-# Share of a device's free memory that one part may take: the estimate knows nothing of the work
-# areas of FFTs, and allocators hand memory out in steps.
-SHARE = 0.6
+# Share of a device's free memory that one part may take: allocators hand memory out in steps.
+SHARE = 0.8
+# Arrays of the size of a batch that a kernel holds beside its workspace as a CPU needs it:
+# products, moduli and spectra, and the work areas of FFTs.
+BATCHES = 6
 
 Result = TypeVar("Result")
 
@@ -36,11 +38,11 @@ def in_parts(
     compute : callable
         Takes rows [start, stop) and returns their outputs.
     rows, at_once : int
-        Number of rows, and how many to try first; 0 for none, if not even one would fit.
+        Number of rows, and how many to try first; 0 if not even one would fit.
     release : callable
         Gives the device's unused memory back, before another try.
     on_host : callable
-        As `compute`, without the device: for a row that does not fit by itself.
+        As `compute`, without the device: for rows that do not fit by themselves.
 
     Yields
     ------
@@ -56,7 +58,7 @@ def in_parts(
     """
     start, has_warned = 0, False
     while start < rows:
-        stop = min(start + max(at_once, 1), rows)
+        stop = min(start + (at_once or rows), rows)
         outputs = None
         if at_once:
             try:
@@ -84,10 +86,15 @@ def in_parts(
         start = stop
 
 
-def rows_that_fit(
-    transform: Transform, block: Block, rows: int, shapes: tuple[tuple[int, ...], ...], free: int
+def rows_at_once(
+    transform: Transform,
+    block: Block,
+    rows: int,
+    shapes: tuple[tuple[int, ...], ...],
+    *,
+    like: AnyArray,
 ) -> int:
-    """Return how many rows of a block a device with `free` bytes can take at once; it may be 0.
+    """Return how many rows of a block to take in one pass; 0 if a device cannot take even one.
 
     Parameters
     ----------
@@ -96,19 +103,22 @@ def rows_that_fit(
     rows : int
     shapes : tuple of tuple of int
         Shapes of the outputs of one row.
-    free : int
-        Bytes, by `free_memory`, before anything was allocated.
+    like : array
+        Of the library and on the device of the rows.
     """
     lengths = tuple(slab.length for slab in block)
-    padded = math.prod(lengths)
-    kept = np.dtype(transform.dtype).itemsize * sum(math.prod(shape) for shape in shapes)
-    free = int(SHARE * free) - transform.filter_memory(lengths)
-    while rows:
-        # Padded twice in float64 (extended, then ramped), and its half spectrum, also once in
-        # the transform's dtype; then what the kernel needs.
-        needed = rows * (4 * 8 * padded + kept) + transform.workspace(rows, lengths)
-        if needed <= free:
-            break
-        # Work that does not grow with the rows makes this no simple division.
-        rows = min(rows - 1, max(int(rows * free / needed), 0))
-    return rows
+    n_bytes = np.dtype(transform.dtype).itemsize
+    at_once, batch = transform.rows_at_once(rows, lengths), batch_bytes(like)
+    if batch > CACHE_BYTES:
+        fits = batch // (2 * n_bytes * math.prod(lengths))
+        at_once = min(max(at_once, fits), max(rows, 1))
+    free = free_memory(like)
+    if free is None:
+        return at_once
+    kept = n_bytes * sum(math.prod(shape) for shape in shapes)
+    free = int(SHARE * free) - transform.filter_memory(lengths) - BATCHES * batch
+    # Each row in float64, extended and then filled up, and its half spectrum in both precisions.
+    each = 5 * 8 * math.prod(lengths) + kept
+    while at_once and at_once * each + transform.workspace(at_once, lengths) > free:
+        at_once //= 2
+    return at_once
