@@ -199,8 +199,14 @@ def make_layout(
     Raises
     ------
     MemoryError
-        If a single signal does not fit.
+        If a single signal does not fit, or not what reading it takes.
     """
+    if memory <= stored.buffer:
+        raise MemoryError(
+            f"reading variable {variable!r} takes {stored.buffer / 2**20:.1f} MiB, for up to "
+            f"{_CHUNKS_IN_FLIGHT} source chunks of {stored.chunk_bytes / 2**20:.1f} MiB at a time, "
+            f"and a block may take {max(memory, 0) / 2**20:.1f} MiB: allow more memory"
+        )
     shape = tuple(stored.sizes[dim] for dim in dims)
     batch_dims = tuple(d for d in stored.sizes if d not in dims)
     batch_shape = tuple(stored.sizes[d] for d in batch_dims)

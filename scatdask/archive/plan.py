@@ -169,6 +169,12 @@ class Plan:
             },
         }
 
+    def _halo(self) -> str:
+        halo, along = self.transform.halo, self.transform.ndim > 1
+        if all(halo >= n for layout in self.layouts for n in layout.shape):
+            return "the whole signal"
+        return f"{halo} samples on each side{' along each dimension' if along else ''}"
+
     def __str__(self) -> str:
         lines = [f"{self.transform}"]
         for layout, names in zip(self.layouts, self.names, strict=True):
@@ -189,8 +195,7 @@ class Plan:
         again = self.chunk_bytes_read / max(self.bytes_read, 1)
         note = f", whole chunks: {format_bytes(self.chunk_bytes_read)}" if again > 1.5 else ""
         lines += [
-            f"halo          {self.transform.halo} samples on each side, "
-            f"{self.halo_overhead:.1%} of reads",
+            f"halo          {self._halo()}, {self.halo_overhead:.1%} of reads",
             f"read          {format_bytes(self.bytes_read)}{note}",
             f"written       {format_bytes(self.bytes_written)}, before compression",
             f"peak memory   {format_bytes(self.peak_memory)} for each worker process of one "

@@ -82,3 +82,9 @@ def test_large_output_chunks_are_split_along_path_only():
     assert chunk[-1] == 2**19
     assert chunk[0] < transform.n_paths
     assert math.prod(chunk) * 4 <= 64 * MIB
+
+
+def test_source_chunks_that_fill_the_memory_are_named():
+    array = stored({"time": 10**9}, {"time": 10**7})
+    with pytest.raises(MemoryError, match=r"10 source chunks of 38\.1 MiB.*allow more memory"):
+        make_layout(Scattering1D(J=4), "v", ("time",), array, 300 * MIB)
