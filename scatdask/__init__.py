@@ -4,7 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 from scatdask import accessor as _accessor  # noqa: F401 - registers .scat
 from scatdask._version import __version__
-from scatdask.api import scattering1d, scattering3d, time_frequency_scattering
+from scatdask.api import (
+    scattering1d,
+    scattering2d,
+    scattering3d,
+    time_frequency_scattering,
+)
 from scatdask.transforms import (
     HarmonicScattering3D,
     Scattering1D,
@@ -23,6 +28,7 @@ __all__ = [
     "TimeFrequencyScattering",
     "__version__",
     "scattering1d",
+    "scattering2d",
     "scattering3d",
     "time_frequency_scattering",
 ]

@@ -98,6 +98,90 @@ class _Scat:
             keep_attrs=keep_attrs,
         )
 
+    def scattering2d(
+        self,
+        J: int,
+        *,
+        dims: Sequence[Hashable],
+        L: int = 8,
+        max_order: int = 2,
+        boundary: str | Sequence[str] = "reflect",
+        stride: int | None = None,
+        dtype: str = "float32",
+        tolerance: float = 1e-6,
+        selection: Selection = None,
+        sampling: str | None = None,
+        keep_attrs: bool = True,
+    ) -> xr.DataArray | xr.Dataset:
+        """Compute the scattering transform over two dimensions; see `scatdask.scattering2d`.
+
+        Parameters
+        ----------
+        J : int
+            Number of scales: wavelets reach lengths in proportion to ``2**j`` samples for j from
+            0 to ``J - 1``, and coefficients are averaged over ``2**J`` samples.
+        dims : sequence of two hashable
+            Dimensions to transform over, each uniformly sampled, such as ``("lat", "lon")``.
+        L : int, default 8
+            Number of directions between 0 and 180 degrees.
+        max_order : {1, 2}, default 2
+            Highest scattering order.
+        boundary : {"reflect", "periodic", "zero", "nearest"} or one for each dimension
+            How the image goes on past its edges.
+        stride : int, optional
+            Input samples per output along both dimensions, a power of two up to ``2**J``, which
+            is the default.
+        dtype : {"float32", "float64"}
+            Precision of the result and of the work.
+        tolerance : float, default 1e-6
+            Error that a block may have for not seeing the whole image, relative to the largest
+            coefficient of each path.
+        selection : sequence of int or callable, optional
+            Rows of the table of paths that are wanted, or a predicate on the table.
+        sampling : {"space", "frequency"}, optional
+            What becomes of filters that are applied to subsampled images. "space" lets images be
+            cut into blocks.
+        keep_attrs : bool, default True
+            Keep the attributes that hold of coefficients too, such as ``units``.
+
+        Returns
+        -------
+        DataArray or Dataset
+            With the dimensions ``(..., path, *dims)``; lazy where the input is.
+
+        Raises
+        ------
+        KeyError
+            If there is no dimension of one of the names.
+        TypeError
+            If samples are complex, boolean or not numeric, or a parameter has the wrong type.
+        ValueError
+            If a parameter is out of its range, a dimension is too short or not uniform, or a
+            Dataset has nothing to transform.
+
+        Examples
+        --------
+        >>> import numpy as np, xarray as xr, scatdask
+        >>> ds = xr.Dataset({"sst": (("lat", "lon"), np.ones((40, 50))), "area": 2.0})
+        >>> s = ds.scat.scattering2d(J=2, L=4, dims=("lat", "lon"))
+        >>> s.sst.sizes, float(s.area)
+        (Frozen({'path': 25, 'lat': 10, 'lon': 13}), 2.0)
+        """
+        return api.scattering2d(
+            self._obj,
+            J,
+            dims=dims,
+            L=L,
+            max_order=max_order,
+            boundary=boundary,
+            stride=stride,
+            dtype=dtype,
+            tolerance=tolerance,
+            selection=selection,
+            sampling=sampling,
+            keep_attrs=keep_attrs,
+        )
+
     def scattering3d(
         self,
         J: int,

@@ -19,6 +19,19 @@ SIGNAL = {
 # All parameters of each function but the object, none at its default, and the dimensions.
 OPTIONS = {
     "scattering1d": {"J": 3, "Q": (2, 1), "max_order": 1, "dim": "x"} | SIGNAL,
+    "scattering2d": {
+        "J": 2,
+        "L": 3,
+        "max_order": 1,
+        "boundary": ("zero", "periodic"),
+        "stride": 2,
+        "dtype": "float64",
+        "tolerance": 1e-4,
+        "selection": [0, 2],
+        "sampling": "frequency",
+        "keep_attrs": False,
+        "dims": ("y", "x"),
+    },
     "scattering3d": {
         "J": 1,
         "L": 2,
@@ -63,12 +76,13 @@ def x():
 
 def small(x, name):
     """Return no more than a function needs, for speed."""
-    return x.isel(member=0, x=slice(14)) if name == "scattering3d" else x.isel(z=0, y=0)
+    axes = {"scattering2d": {"z": 0}, "scattering3d": {"x": slice(14)}}
+    return x.isel(member=0, **axes.get(name, {"z": 0, "y": 0}))
 
 
 def options_that_fit(name):
     options = dict(OPTIONS[name])
-    if name == "scattering3d":  # sampling in frequency asks for a periodic volume
+    if "sampling" in options:  # in frequency it would ask for periodic boundaries
         options["sampling"] = "space"
     return options
 
@@ -113,6 +127,7 @@ def test_all_options_are_those_of_the_test(name):
     ("name", "transform"),
     [
         ("scattering1d", scatdask.Scattering1D),
+        ("scattering2d", scatdask.Scattering2D),
         ("scattering3d", scatdask.HarmonicScattering3D),
         ("time_frequency_scattering", scatdask.TimeFrequencyScattering),
     ],

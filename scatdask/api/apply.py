@@ -28,6 +28,7 @@ def apply(
     transform: Transform,
     *,
     dims: Hashable | Sequence[Hashable],
+    selection: Selection = None,
     keep_attrs: bool = True,
 ) -> xr.DataArray | xr.Dataset:
     """Apply a transform over dimensions of a labelled object.
@@ -43,6 +44,9 @@ def apply(
     dims : hashable or sequence of hashable
         Dimensions to transform over, uniformly sampled: as many as the transform has core axes,
         in their order.
+    selection : sequence of int or callable, optional
+        Rows of the table of paths that are wanted, or a predicate on the table, which has
+        frequencies in the unit of `dims` here; see `Transform.select`.
     keep_attrs : bool, default True
         Keep the attributes of `obj` that hold of coefficients too, such as ``units``.
 
@@ -85,6 +89,7 @@ def apply(
         _check_samples(variable, "the input" if name is None else f"variable {name!r}")
     labels.check_sizes(transform, obj.sizes, core)
     samplings = labels.samplings(obj, core)
+    transform = _selected(transform, selection, labels.common_spacing(samplings).steps)
     labels.output_coords(obj, transform, core, samplings)  # for its check of names
     arrays = _transform(chosen, transform, core)
     if isinstance(obj, xr.DataArray):
@@ -97,12 +102,12 @@ def apply(
     )
 
 
-def selected(transform: Transform, selection: Selection) -> Transform:
+def _selected(transform: Transform, selection: Selection, spacing: Any) -> Transform:
     """Return a transform with the paths that were asked for, by row or by predicate."""
     if selection is None:
         return transform
     if callable(selection):
-        return transform.select(selection)
+        return transform.select(lambda _: selection(transform.paths(spacing)))
     return replace(transform, selection=selection)  # type: ignore[type-var]
 
 
@@ -136,26 +141,34 @@ def _transform(
         each = [lazy_block_lengths(array, transform) for array in lazy.values()]
         lengths = tuple(map(min, zip(*each, strict=True)))
         arrays |= {n: scattering(array, transform, lengths=lengths) for n, array in lazy.items()}
-    for name, variable in data.items():
-        if name not in lazy:
-            arrays[name] = _in_memory(variable, transform)
-    return arrays
+    held = {name: _held(variable) for name, variable in data.items() if name not in lazy}
+    return arrays | {name: _in_memory(array, transform) for name, array in held.items()}
 
 
-def _in_memory(variable: xr.DataArray, transform: Transform) -> list[AnyArray]:
+def _held(variable: xr.DataArray) -> AnyArray:
+    """Return the samples of a variable that is not lazy, of a library that can be worked with."""
     data: Any = variable.data
     try:
-        xp = array_namespace(data)
+        array_namespace(data)
     except TypeError:
         raise TypeError(
             f"{variable.name or 'the input'} is held by a {type(data).__module__}."
             f"{type(data).__name__}, which is not an array of the array API standard: convert it "
             "first, for example with obj.as_numpy()"
         ) from None
+    return data
+
+
+def _in_memory(data: AnyArray, transform: Transform) -> list[AnyArray]:
+    """Transform an array now, and lay paths of the same rate together."""
     result = transform(data)
     if not isinstance(result, list):
         return [result]
-    axis = -1 - transform.ndim
+    xp = array_namespace(data)
     return [
-        xp.stack([result[path] for path in output.paths], axis=axis) for output in transform.outputs
+        xp.stack(
+            [result[path] for path in output.paths],
+            axis=-1 - len(output.inner) - transform.ndim,
+        )
+        for output in transform.outputs
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
-from scatdask.api.apply import Selection, apply, selected
+from scatdask.api.apply import Selection, apply
 from scatdask.transforms import Scattering1D
 
 if TYPE_CHECKING:
@@ -55,8 +55,9 @@ def scattering1d(
         Error that a block may have for not seeing the whole signal, relative to the largest
         coefficient of each path.
     selection : sequence of int or callable, optional
-        Rows of the table of paths that are wanted, or a predicate on the table; by default all.
-        See `scatdask.Scattering1D.select`.
+        Rows of the table of paths that are wanted, or a predicate on the labelled table, such as
+        ``lambda path: path.order < 2``; by default all. What no wanted path needs is not
+        computed. See `scatdask.Scattering1D.select`.
     keep_attrs : bool, default True
         Keep the attributes of `obj` that hold of coefficients too, such as ``units``.
 
@@ -108,4 +109,4 @@ def scattering1d(
         dtype=dtype,
         tolerance=tolerance,
     )
-    return apply(obj, selected(transform, selection), dims=dim, keep_attrs=keep_attrs)
+    return apply(obj, transform, dims=dim, selection=selection, keep_attrs=keep_attrs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
-from scatdask.api.apply import Selection, apply, selected
+from scatdask.api.apply import Selection, apply
 from scatdask.transforms import HarmonicScattering3D
 
 if TYPE_CHECKING:
@@ -65,8 +65,9 @@ def scattering3d(
         Error that a block may have for not seeing the whole volume, relative to the largest
         coefficient of each path.
     selection : sequence of int or callable, optional
-        Rows of the table of paths that are wanted, or a predicate on the table; by default all.
-        See `scatdask.HarmonicScattering3D.select`.
+        Rows of the table of paths that are wanted, or a predicate on the labelled table, such as
+        ``lambda path: path.order < 2``; by default all. What no wanted path needs is not
+        computed. See `scatdask.HarmonicScattering3D.select`.
     sampling : {"space", "frequency"}, optional
         Where wavelets are sampled; see `scatdask.HarmonicScattering3D`. "space" lets volumes be
         cut into blocks.
@@ -129,4 +130,4 @@ def scattering3d(
         tolerance=tolerance,
         sampling=sampling,
     )
-    return apply(obj, selected(transform, selection), dims=dims, keep_attrs=keep_attrs)
+    return apply(obj, transform, dims=dims, selection=selection, keep_attrs=keep_attrs)

@@ -67,9 +67,9 @@ def common_spacing(samplings: tuple[Sampling, ...]) -> Spacing:
     if max(steps) <= (1 + _ROUNDING) * min(steps):
         steps = (sum(steps) / len(steps),) * len(steps)
     else:
-        notes.append("the spacing is not the same along all axes")
+        notes.append("spacings differ between axes: wavelets have their shape in samples")
     if any(one.decreasing for one in samplings):
-        notes.append("angles are in the order of the samples, where decreasing axes point down")
+        notes.append("directions follow the order of samples, against decreasing coordinates")
     return Spacing(steps, units[0], _inverse(units[0], samplings), "; ".join(notes))
 
 

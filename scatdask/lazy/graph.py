@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 def check_backend(x: Any) -> None:
     """Raise TypeError unless `x` is an array whose graph can be built upon."""
     from dask.array.core import Array
+    from dask.array.utils import meta_from_array
 
     if not isinstance(x, Array):
         raise TypeError(
@@ -34,6 +35,13 @@ def check_backend(x: Any) -> None:
             f"{type(x).__qualname__}. If dask's query planning is on, turn it off before dask is "
             'imported: dask.config.set({"array.query-planning": False}) or the environment '
             "variable DASK_ARRAY__QUERY_PLANNING=False"
+        )
+    chunk = type(meta_from_array(x))
+    if not (hasattr(chunk, "__array_function__") or hasattr(chunk, "__array_namespace__")):
+        raise TypeError(
+            f"the chunks of x are {chunk.__module__}.{chunk.__qualname__}, which dask cannot lay "
+            "side by side: convert them first with x.map_blocks(numpy.asarray), or call the "
+            "transform on such arrays itself"
         )
 
 

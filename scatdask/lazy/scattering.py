@@ -123,6 +123,14 @@ def lazy_block_lengths(x: da.Array, transform: Transform) -> tuple[int, ...]:
     try:
         lengths = block_lengths(transform, shape, rows, itemsize, memory)
     except MemoryError as error:
+        if transform.halo > max(shape) and "sampling" in transform.parameters():
+            raise MemoryError(
+                f"with sampling={transform.parameters()['sampling']!r} a block is the whole of "
+                f"{' x '.join(map(str, shape))} samples, times the {rows} signals of a chunk of "
+                "the other dimensions, which takes more than "
+                f"{memory / 2**20:.0f} MiB: take sampling='space', rechunk the other dimensions, "
+                'or raise "array.chunk-size" in dask\'s configuration'
+            ) from None
         raise MemoryError(
             f"{error}. A lazy block keeps the batch chunks of the source, here {rows} signals: "
             'rechunk the other dimensions, or raise "array.chunk-size" in dask\'s configuration'

@@ -180,8 +180,8 @@ def test_attributes_name_each_dimension(x):
     assert attrs["history"].endswith(" over lat, lon")
     for part in (
         "lat is sampled every 2 degrees_north (0.5 1/(degrees_north)), decreasing; lon is",
-        "the spacing is not the same along all axes",
-        "angles are in the order of the samples",
+        "spacings differ between axes: wavelets have their shape in samples",
+        "directions follow the order of samples, against decreasing coordinates",
     ):
         assert part in attrs["sampling"]
     turned = attrs_of(x, transform, DIMS[::-1])

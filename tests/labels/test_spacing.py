@@ -42,13 +42,13 @@ def test_spacings_that_differ_by_rounding_are_the_same():
 def test_unequal_spacings_are_stated():
     found = spacing_of(y=(STEPS * 2, "km"), x=(STEPS * 3, "km"))
     assert found.steps == (2.0, 3.0)
-    assert found.note == "the spacing is not the same along all axes"
+    assert found.note == "spacings differ between axes: wavelets have their shape in samples"
 
 
 def test_latitude_and_longitude_are_both_in_degrees():
     found = spacing_of(y=(90 - STEPS, "degrees_north"), x=(STEPS, "degrees_east"))
     assert (found.steps, found.unit, found.inverse) == ((1.0, 1.0), "degrees", "1/degrees")
-    assert "decreasing axes point down" in found.note
+    assert "against decreasing coordinates" in found.note
 
 
 def test_coordinates_without_units_share_theirs():
