@@ -14,15 +14,15 @@ import click
 
 from scatdask.cli.failures import FAILED, INTERRUPTED, Failure, GuardedCommand
 from scatdask.cli.options import (
-    asked_transform,
+    asked_dims,
+    check_same,
     job_options,
     locations,
     make_job,
     output_options,
-    remembered_transform,
     transform_options,
 )
-from scatdask.errors import OutputExistsError
+from scatdask.cli.parameters import asked_transform, remembered_transform
 
 if TYPE_CHECKING:
     import distributed
@@ -47,13 +47,14 @@ def _finite(value: Any) -> Any:
 @click.command(cls=GuardedCommand)
 @job_options
 def plan(as_json: bool, **options: Any) -> None:
-    r"""Say what a job will read, write and need; compute nothing.
+    """Say what a job will read, write and need; compute nothing.
 
     \b
     Examples:
       scatdask plan in.zarr out.zarr --transform scattering1d --dim time -J 10 -Q 8
       scatdask plan in.zarr out.zarr --dim time -J 10 -Q 8,2 --memory "1 GiB" --json
-    """
+      scatdask plan maps.zarr out.zarr --transform scattering2d --dims lat,lon -J 4 -L 6
+    """  # noqa: D301 - \b keeps click from wrapping
     result = make_job(options).plan()
     emit(str(result), result.to_dict(), as_json)
 
@@ -81,7 +82,7 @@ def run(
     quiet: bool,
     **options: Any,
 ) -> None:
-    r"""Compute the blocks that are not done yet.
+    """Compute the blocks that are not done yet.
 
     An interrupted run loses nothing that was finished: the same command goes on, with or without
     the transform's parameters, and with any number of workers.
@@ -92,7 +93,12 @@ def run(
       scatdask run in.zarr out.zarr --dim time -J 10 -Q 8 --workers 8 --memory "1 GiB"
       scatdask run in.zarr out.zarr --scheduler tcp://10.0.0.1:8786
       scatdask run s3://bucket/in.zarr s3://bucket/out.zarr --dim time -J 8 -T global
-    """
+      scatdask run maps.zarr out.zarr --transform scattering2d --dims lat,lon -J 4 \\
+        --boundary reflect,periodic
+      scatdask run box.zarr out.zarr --transform scattering3d --dims z,y,x -J 2 -L 3
+      scatdask run in.zarr out.zarr --transform time_frequency_scattering --dim time -J 10 \\
+        --J-fr 3 --format joint
+    """  # noqa: D301 - \b keeps click from wrapping
     if workers is not None and scheduler is not None:
         raise click.UsageError("Give --workers or --scheduler, not both.")
     job = make_job(options)
@@ -135,7 +141,7 @@ def _what_is_recorded(job: Job) -> str:
 @transform_options
 @output_options
 def status(as_json: bool, source: str, target: str, **options: Any) -> None:
-    r"""Say how many blocks are done.
+    """Say how many blocks are done.
 
     Reads the ledger beside the output and nothing else, so neither the source nor the
     transform's parameters need be there; IN.zarr, and parameters that are given, must be the job's.
@@ -144,7 +150,7 @@ def status(as_json: bool, source: str, target: str, **options: Any) -> None:
     Examples:
       scatdask status in.zarr out.zarr
       scatdask status in.zarr out.zarr --json
-    """
+    """  # noqa: D301 - \b keeps click from wrapping
     from scatdask.archive import read_status
     from scatdask.archive.ledger import Ledger
     from scatdask.archive.store import absolute
@@ -152,24 +158,24 @@ def status(as_json: bool, source: str, target: str, **options: Any) -> None:
     result = read_status(target)
     record = Ledger(target).read() or {}
     transform = remembered_transform(record)
-    pairs = {
-        "transform": (transform, asked_transform(options)),
-        "dim": (record["dims"][0], options["dim"]),
-        "source": (record["source"], absolute(source)),
-    }
-    for name, (theirs, asked) in pairs.items():
-        if asked is not None and asked != theirs:
-            raise OutputExistsError(
-                f"{target!r} is the output of another job ({name}: {theirs} there, {asked} here)"
-            )
+    dims, over = record["dims"], asked_dims(options)
+    check_same(
+        target,
+        {
+            "kind of transform": (transform.name, options["transform"]),
+            "transform": (transform, asked_transform(options)),
+            "dims": (", ".join(dims), over and ", ".join(over)),
+            "source": (record["source"], absolute(source)),
+        },
+    )
     emit(
-        f"{result}\n{transform} over {record['dims'][0]!r} of {record['source']}",
+        f"{result}\n{transform} over {', '.join(map(repr, dims))} of {record['source']}",
         {
             **asdict(result),
             "is_complete": result.is_complete,
             "transform": record["transform"],
             "source": record["source"],
-            "dims": record["dims"],
+            "dims": dims,
             "variables": record["variables"],
         },
         as_json,
@@ -188,7 +194,7 @@ def status(as_json: bool, source: str, target: str, **options: Any) -> None:
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of their draw.")
 def verify(as_json: bool, blocks: int, seed: int, **options: Any) -> None:
-    r"""Compute some blocks anew, cut in another way, and compare with what is stored.
+    """Compute some blocks anew, cut in another way, and compare with what is stored.
 
     Blocks are drawn from those that are done. A chunk of the output that is missing or cannot be
     read is a problem too.
@@ -197,7 +203,7 @@ def verify(as_json: bool, blocks: int, seed: int, **options: Any) -> None:
     Examples:
       scatdask verify in.zarr out.zarr
       scatdask verify in.zarr out.zarr --blocks 100 --seed 7 --json
-    """
+    """  # noqa: D301 - \b keeps click from wrapping
     result = make_job(options).verify(blocks, seed=seed)
     emit(str(result), result.to_dict(), as_json)
     if not result.is_good:

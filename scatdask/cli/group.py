@@ -17,7 +17,7 @@ from scatdask.cli.failures import EXIT_CODES
 @click.version_option(__version__, prog_name="scatdask")
 @click.option("--traceback", is_flag=True, help="Show the traceback of an error.")
 def main(traceback: bool) -> None:
-    r"""Wavelet scattering of Zarr archives of any size.
+    """Wavelet scattering of Zarr archives of any size.
 
     The numbers do not depend on how the archive is chunked, nor on the memory and the workers
     of the run.
@@ -31,7 +31,7 @@ def main(traceback: bool) -> None:
       scatdask verify in.zarr out.zarr
 
     A job that has begun remembers its transform: the same output needs no -J again.
-    """
+    """  # noqa: D301 - \b keeps click from wrapping
 
 
 main.add_command(commands.plan)

@@ -2,56 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from scatdask.transforms import Scattering1D, Transform
-from scatdask.transforms.base import BOUNDARIES, DTYPES
+from scatdask.cli.parameters import (
+    DEFAULT,
+    TRANSFORMS,
+    Listed,
+    asked_transform,
+    parameter_options,
+    remembered_transform,
+)
+from scatdask.errors import OutputExistsError
 
 if TYPE_CHECKING:
     from scatdask.archive import Job
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-TRANSFORMS: dict[str, type[Transform]] = {Scattering1D.name: Scattering1D}
-
-
-class WaveletsPerOctave(click.ParamType):
-    """An integer, or two with a comma between them."""
-
-    name = "Q1[,Q2]"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | tuple[int, ...]:
-        """Return an int or a pair."""
-        try:
-            numbers = tuple(int(part) for part in str(value).split(","))
-        except ValueError:
-            numbers = ()
-        if len(numbers) not in (1, 2):
-            self.fail(f"{value!r} is neither an integer nor a pair such as 8,2", param, ctx)
-        return numbers if len(numbers) == 2 else numbers[0]
-
-
-class AveragingScale(click.ParamType):
-    """A number of samples, or "global"."""
-
-    name = "samples|global"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | str:
-        """Return an int or "global"."""
-        if value == "global":
-            return "global"
-        try:
-            return int(value)
-        except ValueError:
-            return self.fail(f'{value!r} is neither an integer nor "global"', param, ctx)
 
 
 def _together(*decorators: Callable[[Any], Any]) -> Callable[[Command], Command]:
@@ -74,48 +43,15 @@ transform_options = _together(
     click.option(
         "--transform",
         type=click.Choice(list(TRANSFORMS)),
-        help=f"Which transform.  [default: {Scattering1D.name}]",
+        help=f"Which transform.  [default: {DEFAULT}]",
     ),
     click.option("--dim", metavar="NAME", help="Dimension to transform over, such as time."),
-    click.option("-J", "J", type=int, metavar="J", help="Largest scale: 2**J samples."),
     click.option(
-        "-Q",
-        "Q",
-        type=WaveletsPerOctave(),
-        help="Wavelets per octave of order 1, and of order 2 after a comma.  [default: 1,1]",
+        "--dims",
+        type=Listed("NAME,NAME[,NAME]", str, "lat,lon", always=True),
+        help="Dimensions of a transform over several, in its order, such as lat,lon.",
     ),
-    click.option(
-        "-T",
-        "T",
-        type=AveragingScale(),
-        help='Averaging scale; 0 for none, "global" for the mean of each signal.  [default: 2**J]',
-    ),
-    click.option(
-        "--stride",
-        type=int,
-        metavar="SAMPLES",
-        help="Input samples per output, a power of two.  [default: the largest up to T]",
-    ),
-    click.option(
-        "--max-order", type=int, metavar="1|2", help="Highest scattering order.  [default: 2]"
-    ),
-    click.option(
-        "--boundary",
-        type=click.Choice(BOUNDARIES),
-        help="How a signal goes on past its ends.  [default: reflect]",
-    ),
-    click.option(
-        "--dtype",
-        type=click.Choice(DTYPES),
-        help="Precision of work and result.  [default: float32]",
-    ),
-    click.option(
-        "--tolerance",
-        type=float,
-        metavar="SHARE",
-        help="Error that cutting into blocks may cause, of each path's largest coefficient. "
-        " [default: 1e-6]",
-    ),
+    *parameter_options(),
 )
 
 source_options = _together(
@@ -162,11 +98,13 @@ def make_job(options: dict[str, Any]) -> Job:
     ------
     click.UsageError
         If neither says what the transform is.
+    OutputExistsError
+        If the ledger remembers another kind of transform than the command line names.
     """
     from scatdask.archive import Job
     from scatdask.archive.ledger import Ledger
 
-    target, dim, variable = options["target"], options["dim"], options["variable"]
+    target, dims, variable = options["target"], asked_dims(options), options["variable"]
     transform = asked_transform(options)
     if transform is None:
         record = Ledger(target).read()
@@ -176,38 +114,51 @@ def make_job(options: dict[str, Any]) -> Job:
                 "would say it.)"
             )
         transform = remembered_transform(record)
-        dim = dim or record["dims"][0]
+        check_same(target, {"kind of transform": (transform.name, options["transform"])})
+        dims = dims or tuple(record["dims"])
         if variable is None and len(record["variables"]) == 1:
             variable = record["variables"][0]
-    if dim is None:
-        raise click.UsageError("Missing option '--dim', such as --dim time.")
+    if dims is None:
+        wanted = "'--dim', such as --dim time"
+        if transform.ndim > 1:
+            wanted = "'--dims', such as --dims " + ",".join(("z", "y", "x")[-transform.ndim :])
+        raise click.UsageError(f"Missing option {wanted}.")
     return Job(
         options["source"],
         target,
         transform,
-        dim=dim,
+        dims=dims,
         variable=variable,
         memory=options["memory"],
         missing_chunks=options["missing_chunks"],
     )
 
 
-def asked_transform(options: dict[str, Any]) -> Transform | None:
-    """Return the transform that the command line describes, or None if it describes none."""
-    kind = TRANSFORMS[options["transform"] or Scattering1D.name]
-    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    given = {name: options[name] for name in names if options[name] is not None}
-    if not given:
-        return None
-    if "J" not in given:
-        raise click.UsageError("Missing option '-J', such as -J 10.")
-    return kind(**given)
+def asked_dims(options: dict[str, Any]) -> tuple[str, ...] | None:
+    """Return the core dimensions that the command line names, or None if it names none.
+
+    Raises
+    ------
+    click.UsageError
+        If it names them twice.
+    """
+    dim, dims = options["dim"], options["dims"]
+    if dim is not None and dims is not None:
+        raise click.UsageError("Give --dim or --dims, not both.")
+    return dims if dim is None else (dim,)
 
 
-def remembered_transform(record: dict[str, Any]) -> Transform:
-    """Return the transform that the record of a ledger describes."""
-    parameters = dict(record["transform"])
-    name = parameters.pop("name")
-    if name not in TRANSFORMS:
-        raise ValueError(f"the ledger names a transform that this version lacks: {name!r}")
-    return TRANSFORMS[name](**parameters)
+def check_same(target: str, pairs: dict[str, tuple[Any, Any]]) -> None:
+    """Raise OutputExistsError where what is asked for is not what the ledger has.
+
+    Parameters
+    ----------
+    target : str
+    pairs : dict of (object, object)
+        By name what the ledger has, and what is asked for, None if nothing is.
+    """
+    for name, (theirs, asked) in pairs.items():
+        if asked is not None and asked != theirs:
+            raise OutputExistsError(
+                f"{target!r} is the output of another job ({name}: {theirs} there, {asked} here)"
+            )

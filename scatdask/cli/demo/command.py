@@ -29,7 +29,7 @@ from scatdask.cli.options import output_options
 )
 @output_options
 def demo(folder: Path, workers: int, as_json: bool) -> None:
-    r"""Show what scatdask does on a day of seismic records, made up here.
+    """Show what scatdask does on a day of seismic records, made up here.
 
     Writes a Zarr archive that is larger than the memory that a worker may take, scatters it on a
     local cluster, checks that other chunks and another block size give the same numbers, finds
@@ -39,7 +39,7 @@ def demo(folder: Path, workers: int, as_json: bool) -> None:
     Examples:
       scatdask demo
       scatdask demo --folder /tmp/demo --workers 8
-    """
+    """  # noqa: D301 - \b keeps click from wrapping
     from scatdask.cli.demo.story import Demo
 
     def say(text: str) -> None:
