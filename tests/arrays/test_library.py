@@ -1,9 +1,9 @@
 import array_api_compat.numpy as numpy_namespace
 import numpy as np
 import pytest
-import scipy.fft
 
 from scatdask import arrays
+from scatdask.errors import PrecisionWarning
 
 
 def test_namespace_knows_its_arrays(xp):
@@ -36,75 +36,6 @@ def test_moving_to_numpy_copies_nothing():
     assert arrays.from_numpy(array, like=np.zeros(1)) is array
 
 
-@pytest.mark.parametrize("n", [8, 9])
-def test_ffts_are_those_of_numpy(xp, rng, n):
-    real = rng.standard_normal((2, n))
-    spectrum = np.fft.rfft(real)
-    wave = rng.standard_normal((2, n)) + 1j * rng.standard_normal((2, n))
-    fft = arrays.fft_of(xp.asarray(real))
-    np.testing.assert_allclose(xp.to_numpy(fft.rfft(xp.asarray(real))), spectrum, atol=1e-14)
-    found = xp.to_numpy(fft.irfft(xp.asarray(spectrum), n=n))
-    np.testing.assert_allclose(found, real, atol=1e-14)
-    may_be_written_to = arrays.from_numpy(wave.copy(), like=xp.asarray(real))
-    found = xp.to_numpy(fft.ifft(may_be_written_to))
-    np.testing.assert_allclose(found, np.fft.ifft(wave), atol=1e-14)
-
-
-@pytest.mark.parametrize("shape", [(4, 6), (3, 4, 5)])
-def test_ffts_over_several_axes_are_those_of_numpy(xp, rng, shape):
-    axes = tuple(range(-len(shape), 0))
-    real = rng.standard_normal((2, *shape))
-    spectrum = np.fft.rfftn(real, axes=axes)
-    wave = rng.standard_normal((2, *shape)) + 1j * rng.standard_normal((2, *shape))
-    like = xp.asarray(real)
-    fft = arrays.fft_of(like)
-    np.testing.assert_allclose(xp.to_numpy(fft.rfftn(like, axes=axes)), spectrum, atol=1e-13)
-    found = fft.irfftn(arrays.from_numpy(spectrum.copy(), like=like), s=shape, axes=axes)
-    np.testing.assert_allclose(xp.to_numpy(found), real, atol=1e-13)
-    found = fft.ifftn(arrays.from_numpy(wave.copy(), like=like), axes=axes)
-    np.testing.assert_allclose(xp.to_numpy(found), np.fft.ifftn(wave, axes=axes), atol=1e-13)
-
-
-def test_ffts_of_numpy_keep_single_precision():
-    fft = arrays.fft_of(np.zeros(1))
-    assert fft.rfft(np.zeros(8, np.float32)).dtype == np.complex64
-    assert fft.irfft(np.zeros(5, np.complex64), n=8).dtype == np.float32
-    assert fft.ifft(np.zeros(8, np.complex64)).dtype == np.complex64
-
-
-def test_ffts_of_numpy_go_through_the_backends_of_scipy():
-    class Backend:
-        __ua_domain__ = "numpy.scipy.fft"
-        calls: list[tuple[str, object]] = []  # noqa: RUF012
-
-        @staticmethod
-        def __ua_function__(method, args, kwargs):
-            Backend.calls.append((method.__name__, kwargs.get("workers")))
-            return args[0]
-
-    fft = arrays.fft_of(np.zeros(1))
-    with scipy.fft.set_backend(Backend, only=True):
-        fft.rfft(np.zeros(8))
-        fft.irfft(np.zeros(5, complex), n=8)
-        fft.ifft(np.zeros(8, complex))
-    assert Backend.calls == [("rfft", 1), ("irfft", 1), ("ifft", 1)]
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_scale_into(xp, rng, dtype):
-    if not arrays.is_writable(xp.asarray(np.zeros(1))):
-        pytest.skip("arrays are not written to")
-    complex_type = np.result_type(dtype, np.complex64)
-    a = (rng.standard_normal((3, 9)) + 1j * rng.standard_normal((3, 9))).astype(complex_type)
-    factors = rng.standard_normal(4).astype(dtype)
-    whole = arrays.from_numpy(np.zeros((3, 8), complex_type), like=xp.asarray(a))
-    scale = arrays.scale_factors(factors, like=xp.asarray(a))
-    arrays.scale_into(whole[:, 1:5], xp.asarray(a)[:, 2:6], scale)
-    expected = np.zeros((3, 8), complex_type)
-    expected[:, 1:5] = a[:, 2:6] * factors
-    np.testing.assert_allclose(xp.to_numpy(whole), expected, rtol=1e-6)
-
-
 def test_complex_types(xp):
     assert arrays.complex_dtype(xp.namespace, "float32") == xp.namespace.complex64
     assert arrays.complex_dtype(xp.namespace, "float64") == xp.namespace.complex128
@@ -117,18 +48,126 @@ def test_only_lazy_arrays_are_refused(xp):
         arrays.check_in_memory(da.zeros(3))
 
 
-def test_scratch_is_used_again_where_it_is_large_enough(rng):
-    scratch = arrays.Scratch(np.zeros(0))
-    first = scratch.empty("a", (4, 8), np.complex64)
-    assert first.shape == (4, 8)
-    assert first.dtype == np.complex64
-    assert np.shares_memory(scratch.empty("a", (2, 3), np.float32), first)
-    assert not np.shares_memory(scratch.empty("b", (2, 3), np.float32), first)
-    assert not np.shares_memory(scratch.empty("a", (4, 9), np.complex64), first)
+def big_endian(array):
+    return array.astype(array.dtype.newbyteorder(">"))
 
 
-def test_modulus_in_scratch(xp, rng):
-    a = rng.standard_normal((3, 5)) + 1j * rng.standard_normal((3, 5))
-    scratch = arrays.Scratch(xp.asarray(a))
-    found = xp.to_numpy(scratch.modulus("m", xp.asarray(a)))
-    np.testing.assert_allclose(found, np.abs(a))
+@pytest.mark.parametrize(
+    "change", [big_endian, lambda a: a[::-1], lambda a: a[:, ::2], np.asfortranarray]
+)
+def test_foreign_bytes_and_strides_are_mended_on_the_way(xp, rng, change):
+    array = change(rng.standard_normal((4, 6)))
+    array.flags.writeable = False
+    found = arrays.from_numpy(array, like=xp.asarray(np.zeros(1)))
+    np.testing.assert_array_equal(arrays.to_numpy(found), array)
+
+
+def test_values_on_the_host(xp, rng):
+    x = rng.standard_normal((2, 3))
+    found = arrays.to_numpy(xp.asarray(x))
+    assert type(found) is np.ndarray
+    np.testing.assert_array_equal(found, x)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("float32", "f"), ("int16", "i"), ("uint8", "u"), ("bool", "b")]
+)
+def test_kinds_of_types(xp, name, kind):
+    x = xp.asarray(np.zeros(2, name))
+    assert arrays.kind_of(x.dtype) == kind
+    assert arrays.kind_of(name) == kind
+
+
+@pytest.mark.parametrize("values", [[True, True], [True, False]])
+def test_what_is_surely_true(xp, values):
+    x = xp.asarray(np.array(values))
+    assert arrays.is_surely(arrays.array_namespace(x).all(x)) == all(values)
+
+
+def test_keys_of_caches_are_equal_where_library_and_device_are(xp):
+    one, other = (arrays.Like(xp.asarray(np.zeros(n))) for n in (1, 2))
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one.array.shape == (0,)
+    assert type(one.array) is type(xp.asarray(np.zeros(1))) or arrays.is_numpy(one.array)
+    assert one != 1
+
+
+def test_keys_of_caches_differ_between_libraries(xp):
+    strict = pytest.importorskip("array_api_strict")
+    x = xp.asarray(np.zeros(1))
+    assert (arrays.Like(x) == arrays.Like(strict.zeros(1))) == isinstance(x, type(strict.zeros(1)))
+
+
+def test_functions_are_compiled_only_by_jax(xp):
+    x = xp.asarray(np.arange(3.0))
+    for factor in (2, 3):
+        found = arrays.compiled(_scaled, factor, like=x)([x, x])
+        np.testing.assert_array_equal(xp.to_numpy(found), 2 * factor * np.arange(3.0))
+
+
+def _scaled(factor, pair):
+    return factor * (pair[0] + pair[1])
+
+
+# JAX has values only where it does not trace
+
+
+@pytest.fixture
+def jax():
+    jax = pytest.importorskip("jax")
+    jax.config.update("jax_enable_x64", True)
+    return jax
+
+
+@pytest.mark.libraries
+def test_nothing_is_sure_while_jax_traces(jax):
+    answers = []
+
+    def function(x):
+        answers.append(arrays.is_surely((x > 0).all()))
+        return x
+
+    x = jax.numpy.ones(3)
+    jax.jit(function)(x)
+    jax.vmap(function)(x)
+    jax.grad(lambda x: function(x).sum())(x)  # there are values here
+    assert answers == [False, False, True]
+
+
+@pytest.mark.libraries
+def test_constants_made_while_jax_traces_are_numbers(jax):
+    kept = []
+
+    def function(x):
+        kept.append(arrays.from_numpy(np.arange(3.0), like=x))
+        kept.append(arrays.Like(x).array)
+        return x + kept[0]
+
+    np.testing.assert_array_equal(jax.jit(function)(jax.numpy.ones(3)), [1, 2, 3])
+    np.testing.assert_array_equal(kept[0], [0, 1, 2])
+    assert kept[1].shape == (0,)
+
+
+@pytest.mark.libraries
+def test_without_64_bits_jax_has_float32_only(jax):
+    with jax.enable_x64(False):
+        x = jax.numpy.zeros(3)
+        assert arrays.widest_float(x) == np.float32
+        with pytest.warns(PrecisionWarning, match="jax_enable_x64"):
+            arrays.check_precision(x, "float32", stacklevel=1)
+        with pytest.raises(TypeError, match=r'dtype="float64" needs JAX .*jax_enable_x64'):
+            arrays.check_precision(x, "float64", stacklevel=1)
+    assert arrays.widest_float(jax.numpy.zeros(3)) == np.float64
+
+
+def test_other_libraries_have_float64(xp):
+    x = xp.asarray(np.zeros(3))
+    assert arrays.widest_float(x) == arrays.array_namespace(x).float64
+    arrays.check_precision(x, "float64", stacklevel=1)
+
+
+@pytest.mark.libraries
+def test_kind_of_bfloat16():
+    torch = pytest.importorskip("torch")
+    assert arrays.kind_of(torch.bfloat16) == "f"

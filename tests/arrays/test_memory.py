@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from scatdask import arrays
+
+
+def test_the_memory_of_the_host_is_not_counted(xp):
+    x = xp.asarray(np.zeros(3))
+    if arrays.is_cupy(x):
+        assert arrays.free_memory(x) > 0
+        assert arrays.batch_bytes(x) > arrays.CACHE_BYTES
+    else:
+        assert arrays.free_memory(x) is None
+    arrays.release_memory(x)
+
+
+def test_batches_fit_the_cache_of_a_cpu():
+    assert arrays.batch_bytes(np.zeros(3)) == arrays.CACHE_BYTES
+
+
+def error_of(library: str, name: str, *args) -> Exception:
+    """Return an error as a library that need not be installed would raise it."""
+    return type(name, (Exception,), {"__module__": f"{library}.somewhere"})(*args)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (error_of("cupy", "OutOfMemoryError"), True),
+        (error_of("torch", "OutOfMemoryError"), True),
+        (error_of("jax", "JaxRuntimeError", "RESOURCE_EXHAUSTED: 3 bytes"), True),
+        (error_of("jax", "JaxRuntimeError", "INTERNAL: 3 bytes"), False),
+        (error_of("cupy", "CuFFTError"), False),
+        (error_of("elsewhere", "OutOfMemoryError"), False),
+        (MemoryError(), False),
+    ],
+)
+def test_errors_of_devices_without_memory(error, expected):
+    assert arrays.is_out_of_memory(error) == expected
+
+
+@pytest.mark.parametrize(("result", "expected"), [(2, True), (5, False)])
+def test_errors_of_cufft_have_numbers(result, expected):
+    error = error_of("cupy", "CuFFTError")
+    error.result = result
+    assert arrays.is_out_of_memory(error) == expected
