@@ -224,6 +224,8 @@ def make_layout(
             break
         except MemoryError:
             if math.prod(batch_block) == 1:
+                if transform.halo >= max(shape):
+                    raise MemoryError(_cannot_be_cut(transform, variable, stored, shape)) from None
                 raise
             # More signals share a source chunk than memory holds: take fewer at a time, and
             # read their chunks more often.
@@ -239,6 +241,19 @@ def make_layout(
         tuple(batch_block),
         whole if transform.outputs[0].stride is None else lengths,
         lengths,
+    )
+
+
+def _cannot_be_cut(
+    transform: Transform, variable: str, stored: StoredArray, shape: tuple[int, ...]
+) -> str:
+    needed = block_memory(transform, 1, shape, shape, stored.bytes_per_sample) + stored.buffer
+    remedy = "allow more memory"
+    if getattr(transform, "sampling", None) == "frequency":
+        remedy += ', or take sampling="space", whose wavelets are short'
+    return (
+        f"a signal of variable {variable!r} is one block, because every output needs all of it; "
+        f"that takes at least {needed / 2**20:.0f} MiB: {remedy}"
     )
 
 

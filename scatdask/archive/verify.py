@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,10 +14,14 @@ from scatdask.archive import source as sources
 from scatdask.archive import store
 from scatdask.archive.layout import Layout
 from scatdask.archive.work import Work
-from scatdask.blocks import block_of, combine_sums, transform_block
+from scatdask.blocks import block_of, combine_sums, slab, transform_block
 from scatdask.blocks.function import Pieces
 from scatdask.transforms import Transform
 from scatdask.transforms.scattering1d import FAINTNESS
+
+# A block is computed anew from slabs that, padded, have at most so many samples, or so many times
+# as many as its own.
+_SMALL, _MOST_GROWTH = 2**20, 4
 
 Range = tuple[int, int]
 Place = tuple[Range, ...]
@@ -145,10 +150,7 @@ def _recompute(work: Work, layout: Layout, block: int) -> list[tuple[np.ndarray,
         places.append(place)
         values.append(transform_block(transform, part, layout.shape, pieces))
         extents.append(_extent(pieces))
-    # In float32 a loud path is rounded at up to 1e-7 of the signal, and those that follow it are
-    # no better: a pure tone differs by 1.2e-7.
-    share = max(1 / FAINTNESS, 4 * np.finfo(transform.dtype).eps / TOLERANCE[transform.dtype])
-    faintest = share * _size(extents)
+    faintest = _faintest(transform, layout.shape, _size(extents))
     results = []
     for output, arrays in zip(transform.outputs, zip(*values, strict=True), strict=True):
         if output.stride is None:
@@ -164,7 +166,8 @@ def _recompute(work: Work, layout: Layout, block: int) -> list[tuple[np.ndarray,
             initial=0.0,
             where=np.isfinite(found),
         )
-        scale = np.maximum(largest, faintest.reshape(-1, *(1,) * (found.ndim - 1)))
+        floor = faintest[:, list(output.paths)]
+        scale = np.maximum(largest, floor.reshape(*floor.shape, *(1,) * (found.ndim - 2)))
         results.append(
             (owned.reshape(*lengths, *owned.shape[1:]), scale.reshape(*lengths, *scale.shape[1:]))
         )
@@ -174,14 +177,21 @@ def _recompute(work: Work, layout: Layout, block: int) -> list[tuple[np.ndarray,
 def _other_ranges(transform: Transform, layout: Layout, block: int) -> list[list[Range]]:
     """Return for each core axis ranges that hold a block, none of which it was computed from.
 
-    They reach past the block by up to a halo, and are cut in its middle: other seams, and no more
-    memory than the block took. Nothing but a signal that is too short to be cut is left as it was.
+    They reach past the block by up to a halo, and are cut in its middle: other seams, and hardly
+    more memory than the block took. What is left as it was: a signal that is too short to be cut,
+    and one that is its own extension, where halos would cost far more than it does.
     """
+    bounds = layout.bounds(block)
+    own = [one.length for one in layout.parts(transform, block)[0]]
+    ranges, lengths = [], []
+    for axis, (n, (start, stop)) in enumerate(zip(layout.shape, bounds, strict=True)):
+        ranges.append(_cut(transform, n, start, stop, layout.at_once[axis]))
+        lengths.append(max(slab(transform, n, *one, axis=axis).length for one in ranges[-1]))
+    if math.prod(lengths) <= max(_SMALL, _MOST_GROWTH * math.prod(own)):
+        return ranges
     return [
-        _cut(transform, n, start, stop, at_once)
-        for n, (start, stop), at_once in zip(
-            layout.shape, layout.bounds(block), layout.at_once, strict=True
-        )
+        [bound] if length > before else some
+        for some, length, before, bound in zip(ranges, lengths, own, bounds, strict=True)
     ]
 
 
@@ -230,6 +240,30 @@ def _extent(pieces: Pieces) -> np.ndarray:
             np.sum(finite, axis=1),
         ]
     )
+
+
+def _faintest(transform: Transform, shape: tuple[int, ...], size: np.ndarray) -> np.ndarray:
+    """Return the coefficients of paths that are just not faint, shape (rows, path).
+
+    Parameters
+    ----------
+    transform : Transform
+    shape : tuple of int
+        Samples of the signal.
+    size : array, shape (rows,)
+        By `_size`.
+    """
+    tolerance = TOLERANCE[transform.dtype]
+    # In float32 a loud path is rounded at up to 1e-7 of the signal, and those that follow it are
+    # no better: a pure tone differs by 1.2e-7.
+    share = max(1 / FAINTNESS, 4 * np.finfo(transform.dtype).eps / tolerance)
+    table = transform.paths().coords
+    power = table["power"].values if "power" in table else np.ones(transform.n_paths)
+    # Powers below one make much of little: an error of U near zero is one of its power there.
+    floor = (share * size[:, np.newaxis]) ** power * np.maximum(tolerance ** (power - 1), 1.0)
+    if transform.outputs[0].stride is None:  # by how much sums are larger than means
+        floor = floor * transform.sum_weights(shape) / Transform.sum_weights(transform, shape)
+    return floor
 
 
 def _size(extents: list[np.ndarray]) -> np.ndarray:
