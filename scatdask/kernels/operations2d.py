@@ -151,13 +151,19 @@ def fold_filter2d(
 
 
 def spectrum_blocks(
-    spectrum: AnyArray, filters: Sequence[FoldedFilter2D], scratch: Scratch, name: str
+    half: AnyArray,
+    width: int,
+    filters: Sequence[FoldedFilter2D],
+    scratch: Scratch,
+    name: str,
 ) -> AnyArray:
-    """Cut centred spectra into the blocks that some filters fold.
+    """Complete the half spectra of real images, in the blocks that some filters fold.
 
     Parameters
     ----------
-    spectrum : complex array, shape (batch, height, width)
+    half : complex array, shape (batch, height, width // 2 + 1)
+        As `rfftn` gives it.
+    width : int
     filters : sequence of FoldedFilter2D
         All with the same ``shape``.
     scratch : Scratch
@@ -169,21 +175,36 @@ def spectrum_blocks(
     complex array, shape (batch, down, across, *shape)
         All blocks; those that no filter covers may hold anything.
     """
-    xp = array_namespace(spectrum)
-    height, width = filters[0].shape
-    down, across = spectrum.shape[1] // height, spectrum.shape[2] // width
-    cut = xp.reshape(spectrum, (spectrum.shape[0], down, height, across, width))
-    blocks = xp.permute_dims(cut, (0, 1, 3, 2, 4))
-    if down == across == 1 or not is_numpy(spectrum) or filters[0].terms is not None:
-        return blocks
-    # In one piece each, small ones are multiplied twice as fast.
-    copied = scratch.empty(name, blocks.shape, blocks.dtype)
+    m, k = filters[0].shape
+    batch, height, _ = half.shape
+    down, across = height // m, width // k
+    if down == 1 or across == 1 or not is_numpy(half) or filters[0].terms is not None:
+        xp = array_namespace(half)
+        full = centred_spectrum(half, width, scratch, name)
+        cut = xp.reshape(full, (batch, down, m, across, k))
+        return xp.permute_dims(cut, (0, 1, 3, 2, 4))
+    # In one piece each, small blocks are multiplied twice as fast.
+    blocks: np.ndarray = scratch.empty(name, (batch, down, across, m, k), half.dtype)
     (top, bottom), (left, right) = (
         (min(low for low, _ in ranges), max(high for _, high in ranges))
         for ranges in zip(*(folded.blocks for folded in filters), strict=True)
     )
-    copied[:, top:bottom, left:right] = blocks[:, top:bottom, left:right]
-    return copied
+    for row, column in itertools.product(range(top, bottom), range(left, right)):
+        y, x = row * m - height // 2, column * k - width // 2  # frequencies at its corner
+        block = blocks[:, row, column]
+        if x >= 0:
+            first = y % height
+            block[...] = half[:, first : first + m, x : x + k]
+            continue
+        # The value at -f is the conjugate of that at f.
+        columns = half[:, :, -x : -x - k : -1]
+        if y == 0:
+            np.conj(columns[:, 0], out=block[:, 0])
+            np.conj(columns[:, : height - m : -1], out=block[:, 1:])
+        else:
+            first = -y % height
+            np.conj(columns[:, first : first - m : -1], out=block)
+    return blocks
 
 
 def filtered_modulus2d(

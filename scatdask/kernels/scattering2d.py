@@ -30,7 +30,6 @@ from scatdask.kernels.operations2d import (
     AxisSmoother,
     FoldedFilter2D,
     axis_smoother,
-    centred_spectrum,
     filtered_modulus2d,
     fold_filter2d,
     smooth2d,
@@ -153,10 +152,8 @@ def scattering2d(
         # The one FFT in float64 whatever the transform's dtype, as for signals in time.
         half = fft_of(x).rfftn(x, axes=AXES)
         half = xp.astype(half, complex_dtype(xp, transform.dtype))
-        spectrum = centred_spectrum(half, x.shape[2], cascade.scratch, "spectrum")
-        del half
         for branch in transform.branches:
-            cascade.follow(branch, spectrum)
+            cascade.follow(branch, half)
     return cascade.writer.arrays()
 
 
@@ -176,12 +173,12 @@ class _Cascade:
         """Average images that are subsampled by a rate, shape (batch, height, width)."""
         return smooth2d(samples, *self.smoothers[rate])
 
-    def follow(self, branch: Branch, spectrum: AnyArray) -> None:
-        """Follow a branch down to its first- and second-order outputs."""
+    def follow(self, branch: Branch, half: AnyArray) -> None:
+        """Follow a branch from half spectra down to its first- and second-order outputs."""
         transform, path_of = self.transform, self.transform.path_of
         rate = transform.rate(branch.j)
         filters = {n1: self.filters[1, n1] for n1 in branch.wavelets}
-        blocks = spectrum_blocks(spectrum, list(filters.values()), self.scratch, "blocks")
+        blocks = self.blocks(half, self.shape[1], filters, "blocks")
         for members in self._batches(branch.wavelets, self.rows, rate):
             some = [filters[n1] for n1 in members]
             modulus1 = filtered_modulus2d(blocks, some, self.scratch, "modulus1")
@@ -189,29 +186,34 @@ class _Cascade:
             if any(path is not None for path in paths):
                 self.writer.put(paths, self.smooth(modulus1, rate))
             if branch.children:
-                half = fft_of(modulus1).rfftn(modulus1, axes=AXES)
-                below = centred_spectrum(half, modulus1.shape[2], self.scratch, "spectrum1")
-                del half
+                half1 = fft_of(modulus1).rfftn(modulus1, axes=AXES)
                 for j2, children in branch.children:
-                    self._follow_children(members, rate, below, j2, children)
+                    self._follow_children(members, rate, half1, j2, children)
+                del half1
 
     def _follow_children(
         self,
         parents: Sequence[int],
         rate1: int,
-        spectrum: AnyArray,
+        half: AnyArray,
         j2: int,
         children: tuple[int, ...],
     ) -> None:
         """Filter first-order images by the wavelets of one scale."""
         path_of, rate2 = self.transform.path_of, self.transform.rate(j2)
         filters = {n2: self.filters[rate1, n2] for n2 in children}
-        blocks = spectrum_blocks(spectrum, list(filters.values()), self.scratch, "blocks1")
-        for members in self._batches(children, spectrum.shape[0], rate2):
+        blocks = self.blocks(half, self.shape[1] // rate1, filters, "blocks1")
+        for members in self._batches(children, half.shape[0], rate2):
             some = [filters[n2] for n2 in members]
             modulus2 = filtered_modulus2d(blocks, some, self.scratch, "modulus2")
             paths = [path_of[n1, n2] for n2 in members for n1 in parents]
             self.writer.put(paths, self.smooth(modulus2, rate2))
+
+    def blocks(
+        self, half: AnyArray, width: int, filters: dict[int, FoldedFilter2D], name: str
+    ) -> AnyArray:
+        """Lay half spectra out for some filters."""
+        return spectrum_blocks(half, width, list(filters.values()), self.scratch, name)
 
     def _batches(
         self, members: tuple[int, ...], batch: int, rate: int
