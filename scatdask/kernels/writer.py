@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from scatdask.arrays import AnyArray, array_namespace, device_of, from_numpy, is_writable
+from scatdask.arrays import AnyArray, array_namespace, device_of, from_numpy, is_numpy, is_writable
 from scatdask.kernels.keep import Keep
 from scatdask.transforms import Transform
 
@@ -65,7 +65,12 @@ class Writer:
         xp, rows = self._xp, self._rows
         which = wanted[0][1]
         values = xp.reshape(values[: len(paths) * rows, ...], (len(paths), rows, *values.shape[1:]))
-        for source, target in _in_steps([i for i, _, _ in wanted], [p for _, _, p in wanted]):
+        sources, targets = [i for i, _, _ in wanted], [place for _, _, place in wanted]
+        if self._arrays is not None and is_numpy(values):
+            some = values if len(wanted) == len(paths) else values[sources]
+            self._arrays[which][:, targets] = some.swapaxes(0, 1)
+            return
+        for source, target in _in_steps(sources, targets):
             some = values[source, ...]
             if self._arrays is not None:
                 self._arrays[which][:, target, ...] = xp.moveaxis(some, 0, 1)
