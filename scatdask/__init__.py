@@ -10,6 +10,7 @@ from scatdask.api import (
     scattering3d,
     time_frequency_scattering,
 )
+from scatdask.features import log_scattering, renormalise
 from scatdask.transforms import (
     HarmonicScattering3D,
     Scattering1D,
@@ -27,6 +28,8 @@ __all__ = [
     "Scattering2D",
     "TimeFrequencyScattering",
     "__version__",
+    "log_scattering",
+    "renormalise",
     "scattering1d",
     "scattering2d",
     "scattering3d",

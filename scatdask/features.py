@@ -1,0 +1,303 @@
+"""From coefficients to features: renormalised by their parents, and logarithms.
+
+Both work on labelled results of either road, lazily where they are lazy. Each number depends on
+coefficients at its own place and on constants that the caller gives, never on a maximum or a mean
+of the data, so that results do not depend on chunks any more than their input does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scatdask._version import __version__
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+# Labels that tell the wavelets of one order, such as n1 or theta2.
+_OF_ORDER = re.compile(r"(n|j|theta)(\d)")
+# Labels that a path has in common with its parent.
+_COMMON = ("l", "power")
+# The wavelet along frequency: the parent is what the low-pass there leaves of the first order.
+_ALONG_FREQUENCY = "n_fr"
+
+
+def renormalise(
+    s: xr.DataArray | xr.Dataset, *, dim: Hashable = "path", epsilon: float = 0.0
+) -> xr.DataArray | xr.Dataset:
+    r"""Divide coefficients of order two and more by those of the path they descend from.
+
+    .. math::
+
+        \tilde S_m x(\lambda_1, \dots, \lambda_m) =
+            \frac{S_m x(\lambda_1, \dots, \lambda_m)}
+                 {S_{m-1} x(\lambda_1, \dots, \lambda_{m-1}) + \varepsilon}
+
+    for m of two and three; orders 0 and 1 stay as they are. What is left says how the signal
+    varies, and no longer how strong it is at :math:`\lambda_1` (Andén & Mallat, 2014).
+
+    The parent of a path has the same wavelets but the last; in two dimensions wavelets are told
+    by scale and direction, in three the parent has the same degree and power. Joint
+    time-frequency paths descend from the first-order path at the same place along frequency that
+    no wavelet has seen there (spin 0).
+
+    Parameters
+    ----------
+    s : DataArray or Dataset
+        Coefficients with the path labels that scatdask gave them. Of a Dataset the variables
+        with `dim` are changed.
+    dim : hashable, default "path"
+        Dimension of paths.
+    epsilon : float, default 0
+        Constant that is added to each parent, in the unit of the coefficients: about the level
+        below which a signal is noise. Where a parent is not above zero, as in silence, the
+        result is zero.
+
+    Returns
+    -------
+    DataArray or Dataset
+        As `s`, lazy where it is. Renormalised coefficients have no unit, so ``units`` is dropped
+        where there are any.
+
+    Raises
+    ------
+    KeyError
+        If there is no dimension `dim`, or the labels that tell paths apart are missing.
+    TypeError
+        If `s` is not an xarray object, or `epsilon` is not a number.
+    ValueError
+        If a parent is not among the paths, labels do not tell paths apart, `epsilon` is
+        negative, or `s` was renormalised before or is a logarithm.
+
+    References
+    ----------
+    Andén & Mallat, "Deep scattering spectrum", IEEE Trans. Signal Process. 62(16), 2014.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, scatdask
+    >>> x = xr.DataArray(np.random.default_rng(0).standard_normal(4096), dims="time")
+    >>> s = scatdask.scattering1d(x, J=6, Q=4, dim="time")
+    >>> louder = scatdask.scattering1d(100 * x, J=6, Q=4, dim="time")
+    >>> r = scatdask.renormalise(louder) / scatdask.renormalise(s)
+    >>> r.where(r.order == 2, drop=True).mean().round(4).item()
+    1.0
+    """
+    epsilon = _as_epsilon(epsilon, zero=True)
+    done = {
+        "renormalised": "order m >= 2 divided by order m - 1 of the parent path",
+        "renormalised_epsilon": epsilon,
+    }
+    line = f"renormalise(dim={dim!r}, epsilon={epsilon!r})"
+    return _apply(s, dim, lambda array: _renormalised(array, dim, epsilon), done, line)
+
+
+def log_scattering(
+    s: xr.DataArray | xr.Dataset, epsilon: float, *, dim: Hashable = "path"
+) -> xr.DataArray | xr.Dataset:
+    r"""Take the natural logarithm of coefficients, :math:`\log(|S x| + \varepsilon)`.
+
+    The absolute value matters for order 0 alone, whose sign is lost, and for rounding below zero.
+
+    Parameters
+    ----------
+    s : DataArray or Dataset
+        Coefficients. Of a Dataset the variables with `dim` are changed.
+    epsilon : float
+        Positive constant, in the unit of the coefficients: about the level below which
+        differences are noise. There is no default, because a good one follows from the noise of
+        the instrument, and one that followed from the data would differ from chunk to chunk.
+    dim : hashable, default "path"
+        Dimension of paths.
+
+    Returns
+    -------
+    DataArray or Dataset
+        As `s`, lazy where it is. The unit of a variable in "m/s" becomes "ln(re 1 m/s)".
+
+    Raises
+    ------
+    KeyError
+        If there is no dimension `dim`.
+    TypeError
+        If `s` is not an xarray object, or `epsilon` is not a number.
+    ValueError
+        If `epsilon` is not above zero, or `s` is a logarithm already.
+
+    References
+    ----------
+    Andén & Mallat, "Deep scattering spectrum", IEEE Trans. Signal Process. 62(16), 2014.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, scatdask
+    >>> s = xr.DataArray([0.0, 1.0, 100.0], dims="path", attrs={"units": "m"})
+    >>> scatdask.log_scattering(s, 1e-3).round(2).values
+    array([-6.91,  0.  ,  4.61])
+    """
+    epsilon = _as_epsilon(epsilon, zero=False)
+    done = {
+        "logarithm": "natural, of the absolute value plus epsilon",
+        "logarithm_epsilon": epsilon,
+    }
+    line = f"log_scattering(epsilon={epsilon!r})"
+    return _apply(s, dim, lambda array: _logarithm(array, epsilon), done, line)
+
+
+def parents(s: xr.DataArray | xr.Dataset, *, dim: Hashable = "path") -> np.ndarray:
+    """Return for each path the place of its parent along `dim`; its own for orders 0 and 1.
+
+    Parameters
+    ----------
+    s : DataArray or Dataset
+        With the path labels that scatdask gave. They are read, and nothing else.
+    dim : hashable, default "path"
+        Dimension of paths.
+
+    Returns
+    -------
+    array of int, shape (path,)
+
+    Raises
+    ------
+    KeyError, ValueError
+        As `renormalise`.
+
+    Examples
+    --------
+    >>> from scatdask import Scattering1D
+    >>> table = Scattering1D(J=3).paths()
+    >>> table.order.values, parents(table)
+    (array([0, 1, 1, 1, 1, 2, 2, 2]), array([0, 1, 2, 3, 4, 1, 2, 3]))
+    """
+    labels = {str(name): c.values for name, c in s.coords.items() if c.dims == (dim,)}
+    if "order" not in labels:
+        raise KeyError(f"there is no label 'order' on {dim!r}: parents are found by path labels")
+    order = labels["order"].astype(int)
+    told = {name: match for name in labels if (match := _OF_ORDER.fullmatch(name))}
+    extra = [name for name in (*_COMMON, _ALONG_FREQUENCY) if name in labels]
+    if order.max(initial=0) >= 2 and not any(match[2] == "2" for match in told.values()):
+        raise KeyError(
+            f"the labels that tell wavelets on {dim!r} (n1, n2 or j1, j2, ...) are missing: take "
+            "parents before they are dropped"
+        )
+
+    def key(path: int, level: int) -> tuple[int, ...]:
+        """Name what the wavelets up to a level make of a path, by numbers that can be compared."""
+        own = [
+            _number(labels[name][path]) if int(match[2]) <= level else -1
+            for name, match in told.items()
+        ]
+        up = level < order[path]
+        rest = [
+            0 if up and name == _ALONG_FREQUENCY else _number(labels[name][path]) for name in extra
+        ]
+        return (level, *own, *rest)
+
+    places: dict[tuple[int, ...], int] = {}
+    for path in range(len(order)):
+        if places.setdefault(key(path, int(order[path])), path) != path:
+            raise ValueError(
+                f"the labels on {dim!r} do not tell path {path} from path "
+                f"{places[key(path, int(order[path]))]}, so that parents are not known"
+            )
+    found = np.arange(len(order))
+    for path in np.flatnonzero(order >= 2).tolist():
+        parent = places.get(key(path, int(order[path]) - 1))
+        if parent is None:
+            shown = ", ".join(f"{name}={labels[name][path]}" for name in (*told, *extra))
+            raise ValueError(
+                f"the parent of path {path} (order {order[path]}, {shown}) is not among the "
+                f"paths: keep the order-{order[path] - 1} paths that others descend from until "
+                "they are renormalised"
+            )
+        found[path] = parent
+    return found
+
+
+def _number(value: Any) -> int:
+    """Return a label as an integer: angles and powers in millionths, -1 for none."""
+    return -1 if not value >= 0 else round(float(value) * 10**6)
+
+
+def _renormalised(s: xr.DataArray, dim: Hashable, epsilon: float) -> xr.DataArray:
+    import xarray as xr
+
+    if "renormalised" in s.attrs:
+        raise ValueError("the coefficients are renormalised already, says their attribute")
+    parent_of = parents(s, dim=dim)
+    higher = xr.DataArray(parent_of != np.arange(len(parent_of)), dims=[dim])
+    bare = s.drop_vars([name for name, coord in s.coords.items() if dim in coord.dims])
+    parent = bare.isel({dim: xr.DataArray(parent_of, dims=[dim])})
+    heard = parent > 0
+    # Silence is divided by one, and then multiplied by zero. What is NaN stays so.
+    divisor = (parent + epsilon).where(heard & higher, 1).astype(s.dtype)
+    result = s / divisor * (heard | ~higher).astype(s.dtype)
+    result.attrs = dict(s.attrs)
+    if bool(higher.any()):
+        result.attrs.pop("units", None)
+    return result
+
+
+def _logarithm(s: xr.DataArray, epsilon: float) -> xr.DataArray:
+    result: Any = np.log(abs(s) + np.asarray(epsilon, dtype=s.dtype))
+    result.attrs = dict(s.attrs)
+    if "units" in s.attrs:
+        result.attrs["units"] = f"ln(re 1 {s.attrs['units']})"
+    return result
+
+
+def _apply(
+    s: xr.DataArray | xr.Dataset,
+    dim: Hashable,
+    function: Callable[[xr.DataArray], xr.DataArray],
+    done: dict[str, Any],
+    line: str,
+) -> xr.DataArray | xr.Dataset:
+    """Change the variables that have paths, and say in the attributes what was done."""
+    import xarray as xr
+
+    if not isinstance(s, xr.DataArray | xr.Dataset):
+        raise TypeError(f"expected a DataArray or Dataset, got {type(s).__name__}")
+    if dim not in s.dims:
+        raise KeyError(
+            f"no dimension {dim!r}; there are {', '.join(map(repr, s.dims)) or 'none'}. Paths "
+            "that keep rates of their own (T=0) have dimensions such as 'path_stride2'"
+        )
+
+    def changed(array: xr.DataArray) -> xr.DataArray:
+        if "logarithm" in array.attrs:
+            raise ValueError(
+                "the coefficients are logarithms already, says their attribute: renormalise "
+                "first, and take logarithms then"
+            )
+        result = function(array)
+        result.name = array.name
+        result.attrs |= done | {"history": _history(array, line)}
+        return result
+
+    if isinstance(s, xr.DataArray):
+        return changed(s)
+    result = s.assign({name: changed(a) for name, a in s.data_vars.items() if dim in a.dims})
+    return result.assign_attrs(history=_history(s, line))
+
+
+def _history(s: xr.DataArray | xr.Dataset, line: str) -> str:
+    before = str(s.attrs.get("history", "")).rstrip()
+    return f"{before}\nscatdask {__version__}: {line}".lstrip()
+
+
+def _as_epsilon(value: Any, *, zero: bool) -> float:
+    try:
+        if isinstance(value, str | bytes | bool):
+            raise TypeError
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"epsilon must be a number, got {value!r}") from None
+    if not (number > 0 or (zero and number == 0)) or not np.isfinite(number):
+        raise ValueError(f"epsilon must be {'at least' if zero else 'above'} 0, got {value!r}")
+    return number
