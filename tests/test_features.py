@@ -62,14 +62,14 @@ def test_parents_of_volumes_have_the_same_degree_and_power():
 def test_parents_of_joint_paths_stand_at_the_same_place(options):
     S = TimeFrequencyScattering(J=6, J_fr=2, Q=8, **options)
     table = S.paths()
-    for path, parent in enumerate(parents(table)):
-        if table.order[path] < 2:
-            assert parent == path
-        else:
-            assert table.order[parent] == 1
-            assert table.spin[parent] == 0
-            if "n1" in table.coords:
-                assert table.n1[parent] == table.n1[path]
+    found = table.isel(path=parents(table))
+    second = table.order.values == 2
+    np.testing.assert_array_equal(found.order, np.minimum(table.order, 1))
+    np.testing.assert_array_equal(found.spin.values[second], 0)
+    np.testing.assert_array_equal(found.n_fr.values[second], 0)
+    np.testing.assert_array_equal(parents(table)[~second], np.flatnonzero(~second))
+    if "n1" in table.coords:
+        np.testing.assert_array_equal(found.n1, table.n1)
 
 
 def test_paths_may_be_in_any_order():
