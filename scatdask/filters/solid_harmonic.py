@@ -137,7 +137,7 @@ def monomial_gaussian(frequency: Array, sigma: float, power: int, *, sampling: s
     --------
     >>> import numpy as np
     >>> monomial_gaussian(np.array([0.0, 0.25, 0.5]), 1.0, 1, sampling="space").round(4)
-    array([0.    , 0.4571, 0.    ])
+    array([0.    , 0.4574, 0.    ])
     """
     frequency = np.asarray(frequency, dtype=np.float64)
     if sampling == "frequency":

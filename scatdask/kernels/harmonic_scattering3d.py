@@ -1,9 +1,9 @@
 """The solid harmonic cascade on padded volumes.
 
-The wavelets of one scale share their FFTs along the first axis, and along the second. All that
-follows the first axis (the other two, moduli, their powers, sums or averages, and the FFT that the
-second order begins with) is done a few planes at a time, so that it stays in the cache, and no
-volume is ever made but of spectra.
+Wavelets of one scale with a power of z in common share their FFT along the first axis. All that
+follows (the other two axes, moduli, their powers, sums or averages, and the FFT that the second
+order begins with) is done a few planes at a time, so that it stays in the cache, and no volume is
+ever made but of spectra.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from scatdask.kernels.keep import Keep
 from scatdask.kernels.volumes import (
     SampledScale,
     Spectrum,
+    Window,
     along_first,
-    along_second,
+    edge_fields,
     sampled_scale,
     squared_moduli,
 )
@@ -62,7 +63,7 @@ def harmonic_scattering3d(
     xp, shape = array_namespace(x), x.shape[1:]
     last: Sums | Averages
     if transform.stride is None:
-        last = Sums(keep)
+        last = Sums(keep, transform.dtype, like=x)
     else:
         sigma = transform.sigma(transform.J)
         last = Averages(sigma, transform.stride, shape, keep, transform.dtype, like=x)
@@ -152,19 +153,9 @@ def _spectrum(transform: HarmonicScattering3D, x: AnyArray, size: AnyArray) -> A
     The one FFT in float64 whatever the transform's dtype: volumes whose low frequencies are loud
     would drown their faint high ones in its rounding, and it is a small part of the work.
     """
-    xp, shape = array_namespace(x), x.shape[1:]
-    half = fft_of(x).rfftn(x, axes=(-3, -2, -1)) / size
-    half = xp.astype(half, complex_dtype(xp, transform.dtype))
-    whole = any(
-        transform.is_asymmetric(branch.j, degree, shape)
-        for branch in transform.branches
-        for degree in branch.degrees
-    )
-    if not whole:
-        return half
-    # What is not real needs negative frequencies along the last axis too.
-    other = xp.flip(half[..., 1 : (shape[2] + 1) // 2], axis=(1, 2, 3))
-    return xp.concat([half, xp.conj(xp.roll(other, (1, 1), axis=(1, 2)))], axis=3)
+    xp = array_namespace(x)
+    spectrum = fft_of(x).rfftn(x, axes=(-3, -2, -1)) / size
+    return xp.astype(spectrum, complex_dtype(xp, transform.dtype))
 
 
 class _Walk:
@@ -182,14 +173,12 @@ class _Walk:
 
     def follow(self, branch: Branch, spectrum: AnyArray, offset: AnyArray) -> None:
         """Compute the paths that begin with one scale."""
-        transform, j1 = self._transform, branch.j
+        j1 = branch.j
         children = {
             degree: {j2: self._sampled(j2, (degree,), spectrum) for j2 in scales}
             for degree, scales in branch.children
         }
-        spectra = {
-            degree: Spectrum(list(c.values()), transform.dtype) for degree, c in children.items()
-        }
+        spectra = {degree: Spectrum(list(c.values())) for degree, c in children.items()}
         nodes = {degree: (1, j1, -1, degree) for degree in branch.degrees}
         scale = self._sampled(j1, branch.degrees, spectrum)
         self._moduli(scale, nodes, spectrum, offset, spectra)
@@ -214,24 +203,24 @@ class _Walk:
         span_z, span_y, _ = totals.last.span
         n_z, n_y, _ = scale.shape
         columns = along_first(scale, spectrum, scratch)
-        plane = len(scale.pairs) * columns.shape[1] * n_y * columns.shape[-1] * 8
+        edges = {degree: edge_fields(scale, degree, spectrum) for degree in nodes}
+        plane = self._transform.plane_bytes(spectrum.shape[0], max(nodes), scale.shape)
         for planes in _batches(slice(0, n_z) if spectra else span_z, plane, columns):
-            lines = along_second(scale, columns, planes, scratch)
             inside = slice(max(planes.start, span_z.start), min(planes.stop, span_z.stop))
             counts = inside.start < inside.stop
+            kept = slice(inside.start - planes.start, inside.stop - planes.start)
             for degree, node in nodes.items():
+                collected = spectra.get(degree)
                 wanted = counts and totals.wants(node)
-                if degree in spectra:
-                    squared = squared_moduli(scale, degree, lines, offset, scratch)
-                    u = power(squared, 0.5)
-                    spectra[degree].add(planes, u)
-                    if wanted:
-                        some = slice(inside.start - planes.start, inside.stop - planes.start)
-                        squared = squared[:, some, span_y, :]
-                        totals.add(node, inside, u[:, some, span_y, :], squared)
-                elif wanted:
-                    some = slice(inside.start - planes.start, inside.stop - planes.start)
-                    cut = lines[:, :, some, span_y, :]
-                    squared = squared_moduli(scale, degree, cut, offset, scratch)
-                    u = power(squared, 0.5) if totals.needs_modulus(node) else None
+                if not (wanted or collected):
+                    continue
+                window = Window(planes, slice(0, n_y)) if collected else Window(inside, span_y)
+                squared = squared_moduli(
+                    scale, degree, columns, window, edges[degree], offset, scratch
+                )
+                u = power(squared, 0.5) if collected or totals.needs_modulus(node) else squared
+                if collected:
+                    collected.add(planes, u)
+                    squared, u = (a[:, kept, span_y, :] for a in (squared, u))
+                if wanted:
                     totals.add(node, inside, u, squared)

@@ -1,12 +1,13 @@
-"""Inverse FFTs of volumes, axis by axis, for filters that are sums of products of vectors.
+"""Filters for volumes that are made of vectors and planes, and the FFTs that they share.
 
-A spectrum is kept on its lowest bins only. A filter is a vector along each axis, so that filters
-with a vector in common share the FFT along that axis. The last axis and the one before are
-transformed a few planes at a time, which all that follows finds in the cache.
+A spectrum is kept on its lowest bins only. A solid harmonic is a sum over powers of z, each times a
+polynomial in y and x: wavelets with a power of z in common share the FFT along the first axis. The
+other two are transformed a few planes at a time, which all that follows finds in the cache.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,7 +20,6 @@ from scatdask.arrays import (
     Like,
     Scratch,
     array_namespace,
-    complex_dtype,
     device_of,
     fft_of,
     from_numpy,
@@ -28,24 +28,42 @@ from scatdask.arrays import (
 from scatdask.filters import harmonic_amplitude, monomial_gaussian, solid_harmonic
 from scatdask.transforms import HarmonicScattering3D
 
+# Which axes of a volume.
+Axes = tuple[int, ...]
 
-@dataclass(frozen=True)
-class Harmonic:
-    """A wavelet as a sum over pairs of vectors along the first two axes.
+
+@dataclass(frozen=True, eq=False)
+class Edge:
+    """What an odd wavelet has at the Nyquist frequency, where real wavelets would be zero.
 
     Attributes
     ----------
-    pairs : tuple of int
-        Places in `SampledScale.pairs`.
-    factors : tuple of complex array, each of shape (bins,)
-        For each pair the vector along the last axis.
+    axes : tuple of int
+        The axes along which it is at the Nyquist frequency; its output alternates along these.
+    response : complex array, shape (bins or 1, bins or 1, bins or 1)
+        Of which one bin along `axes`.
     """
 
-    pairs: tuple[int, ...]
-    factors: tuple[AnyArray, ...]
+    axes: Axes
+    response: AnyArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Harmonic:
+    """One wavelet.
+
+    Attributes
+    ----------
+    terms : tuple of (int, complex array of shape (bins, bins))
+        Place in `SampledScale.first`, and what it is multiplied with along the other two axes.
+    edges : tuple of Edge
+    """
+
+    terms: tuple[tuple[int, AnyArray], ...]
+    edges: tuple[Edge, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class SampledScale:
     """The wavelets of one scale and some degrees for one padded shape, on one device.
 
@@ -54,26 +72,23 @@ class SampledScale:
     shape : tuple of int
         Samples of the volume along each axis.
     bins : tuple of int
-        Bins along each axis on which the wavelets do not vanish: the lowest. Along the last axis
-        those from zero up, or all where `is_whole`.
-    is_whole : bool
-        Whether spectra have all bins of the last axis, because of wavelets that are not real.
+        Bins along each axis on which the wavelets do not vanish: the lowest; along the last axis
+        those from zero up.
     first : tuple of complex array, each of shape (bins, 1, 1)
-        Vectors along the first axis.
-    pairs : tuple of (int, array)
-        Place in `first`, and vector along the second axis, shape (bins, 1).
+        Vectors along the first axis, one for each power of z.
     harmonics : dict
-        For each degree the wavelets whose output is real, and those whose output is complex.
+        For each degree its wavelets.
+    is_pair : bool
+        Whether the two wavelets of a degree are the real and imaginary part of one.
     constant : float
         Response of degree 0 at frequency zero.
     """
 
     shape: tuple[int, ...]
     bins: tuple[int, ...]
-    is_whole: bool
     first: tuple[AnyArray, ...]
-    pairs: tuple[tuple[int, AnyArray], ...]
-    harmonics: dict[int, tuple[tuple[Harmonic, ...], tuple[Harmonic, ...]]]
+    harmonics: dict[int, tuple[Harmonic, ...]]
+    is_pair: bool
     constant: float
 
 
@@ -96,85 +111,86 @@ def _sampled_scale(
     shape: tuple[int, ...],
     like: Like,
 ) -> SampledScale:
-    highest, sigma = max(degrees), transform.sigma(j)
-    is_whole = any(transform.is_asymmetric(j, degree, shape) for degree in degrees)
+    highest = max(degrees)
+    sampling = str(transform.sampling)
     complex_type = np.result_type(transform.dtype, np.complex64)
-    widths = [transform.band(j, highest, n) for n in shape]
-    vectors = []
-    for axis, (n, width) in enumerate(zip(shape, widths, strict=True)):
+    vectors, ends = [], []
+    for axis, n in enumerate(shape):
+        width = transform.band(j, highest, n)
         frequency = lowest_bins(np.fft.fftfreq(n), width)
-        if axis == 2 and not is_whole:
+        if axis == 2:
             frequency = frequency[: width // 2 + 1]
         powers = np.stack(
             [
-                monomial_gaussian(frequency, sigma, power, sampling=str(transform.sampling))
+                monomial_gaussian(frequency, transform.sigma(j), power, sampling=sampling)
                 for power in range(highest + 1)
             ]
         )
-        if not is_whole:  # what is odd has no place in a real signal at the Nyquist frequency
-            powers[1::2, np.abs(frequency) == 0.5] = 0
+        at_end = np.abs(frequency) == 0.5
+        # In a real wavelet what is odd has no place at the Nyquist frequency.
+        ends.append(np.where(np.any(at_end), powers[:, np.argmax(at_end)], 0.0))
+        powers[1::2, at_end] = 0
         vectors.append(powers)
-    along_z, along_y, along_x = vectors
 
-    def placed(vector: np.ndarray, axis: int) -> AnyArray:
-        column = vector.astype(complex_type).reshape(-1, *(1,) * (2 - axis))
-        return from_numpy(column, like=like.array)
+    def placed(array: np.ndarray) -> AnyArray:
+        return from_numpy(array.astype(complex_type), like=like.array)
 
-    polynomials = {degree: _polynomials(transform, degree, is_whole) for degree in degrees}
-    every = [terms for group in polynomials.values() for terms in group]
-    pairs = sorted({powers[:2] for terms in every for powers in terms})
-    first = sorted({c for c, _ in pairs})
+    polynomials = {
+        (degree, order): solid_harmonic(degree, order)
+        for degree in degrees
+        for order in _orders(transform, degree)
+    }
+    used = sorted({powers[0] for polynomial in polynomials.values() for powers in polynomial})
     harmonics = {}
-    for degree, group in polynomials.items():
-        groups: tuple[list[Harmonic], list[Harmonic]] = [], []
-        for terms in group:
-            factors: dict[int, Any] = {}
-            for (c, b, a), factor in terms.items():
-                place = pairs.index((c, b))
-                factors[place] = factors.get(place, 0) + factor * along_x[a]
-            is_real = not is_whole or _is_even(terms, shape)
-            bins = shape[2] // 2 + 1 if is_real else len(along_x[0])
-            phase = (-1j) ** degree * harmonic_amplitude(degree)
-            groups[not is_real].append(
-                Harmonic(
-                    tuple(factors),
-                    tuple(placed(phase * vector[:bins], 2) for vector in factors.values()),
-                )
-            )
-        harmonics[degree] = tuple(groups[0]), tuple(groups[1])
+    for degree in degrees:
+        phase = (-1j) ** degree * harmonic_amplitude(degree)
+        has_edges = transform.is_asymmetric(j, degree, shape)
+        group = []
+        for order in _orders(transform, degree):
+            polynomial = polynomials[degree, order]
+            weight = phase if transform.rotation_covariant or not degree else phase / np.sqrt(2)
+            terms: dict[int, Any] = {}
+            for (c, b, a), factor in polynomial.items():
+                plane = weight * factor * vectors[1][b][:, None] * vectors[2][a]
+                terms[c] = terms.get(c, 0) + plane
+            edges = []
+            for axes in _edges(polynomial, shape) if has_edges else ():
+                response: Any = 0
+                for monomial, factor in polynomial.items():
+                    z, y, x = (
+                        ends[axis][p : p + 1] if axis in axes else vectors[axis][p]
+                        for axis, p in enumerate(monomial)
+                    )
+                    response = response + weight * factor * z[:, None, None] * y[:, None] * x
+                edges.append(Edge(axes, placed(response)))
+            planes = tuple((used.index(c), placed(plane)) for c, plane in terms.items())
+            group.append(Harmonic(planes, tuple(edges)))
+        harmonics[degree] = tuple(group)
     return SampledScale(
         shape,
-        (len(along_z[0]), len(along_y[0]), len(along_x[0])),
-        is_whole,
-        tuple(placed(along_z[c], 0) for c in first),
-        tuple((first.index(c), placed(along_y[b], 1)) for c, b in pairs),
+        (vectors[0].shape[1], vectors[1].shape[1], vectors[2].shape[1]),
+        tuple(placed(vectors[0][power][:, None, None]) for power in used),
         harmonics,
-        float(along_z[0][0] * along_y[0][0] * along_x[0][0]),
+        not transform.rotation_covariant,
+        float(np.prod([vector[0, 0] for vector in vectors])),
     )
 
 
-def _polynomials(
-    transform: HarmonicScattering3D, degree: int, is_whole: bool
-) -> list[dict[tuple[int, int, int], complex]]:
-    """Return the harmonics of a degree whose squared moduli add up."""
-    if transform.rotation_covariant or degree == 0:
-        return [dict(solid_harmonic(degree, m)) for m in range(-degree, degree + 1)]
-    # The complex one of m = -l: its real and imaginary parts, where these stay real.
-    cosine, sine = (
-        {powers: factor / np.sqrt(2) for powers, factor in solid_harmonic(degree, m).items()}
-        for m in (degree, -degree)
-    )
-    return [{**cosine, **{p: -1j * f for p, f in sine.items()}}] if is_whole else [cosine, sine]
+def _orders(transform: HarmonicScattering3D, degree: int) -> tuple[int, ...]:
+    """Return the orders m of the wavelets of a degree.
+
+    Without covariance there is one complex wavelet, of m = -l, which is a pair of real ones.
+    """
+    if transform.rotation_covariant:
+        return tuple(range(-degree, degree + 1))
+    return (degree, -degree) if degree else (0,)
 
 
-def _is_even(terms: dict[tuple[int, int, int], complex], shape: tuple[int, ...]) -> bool:
-    """Say whether a wavelet is even along all axes that have a bin at the Nyquist frequency."""
-    return all(
-        power % 2 == 0
-        for powers in terms
-        for power, n in zip(powers, shape, strict=True)
-        if n % 2 == 0
-    )
+def _edges(polynomial: dict[tuple[int, int, int], float], shape: tuple[int, ...]) -> list[Axes]:
+    """Return all choices of axes along which a harmonic is odd and has a Nyquist frequency."""
+    parities = next(iter(polynomial))  # the same for all its monomials
+    odd = [axis for axis in range(3) if parities[axis] % 2 and shape[axis] % 2 == 0]
+    return [axes for count in (1, 2, 3) for axes in itertools.combinations(odd, count)]
 
 
 # Bins
@@ -185,7 +201,7 @@ def lowest_bins(spectrum: AnyArray, width: int, axis: int = 0) -> AnyArray:
     if spectrum.shape[axis] == width:
         return spectrum
     before = (slice(None),) * axis
-    parts = [spectrum[(*before, run, ...)] for run, _ in _runs(spectrum.shape[axis], width)]
+    parts = [spectrum[(*before, wide, ...)] for wide, _ in _runs(spectrum.shape[axis], width)]
     return array_namespace(spectrum).concat(parts, axis=axis)
 
 
@@ -197,86 +213,57 @@ def _runs(n: int, width: int) -> list[tuple[slice, slice]]:
     return [(slice(0, low), slice(0, low)), (slice(n - width + low, n), slice(low, width))]
 
 
-def products(
-    parts: Sequence[tuple[AnyArray, AnyArray]], n: int, axis: int, scratch: Scratch, name: str
-) -> AnyArray:
-    """Multiply spectra by vectors along one axis, and fill that axis up with zeros.
+# One product: spectra and what they are multiplied with.
+Terms = Sequence[tuple[AnyArray, AnyArray]]
+
+
+def products(sums: Sequence[Terms], n: int, axis: int, scratch: Scratch, name: str) -> AnyArray:
+    """Add up products of spectra and filters, and fill one axis up with zeros.
 
     Parameters
     ----------
-    parts : sequence of (complex array, complex array)
-        Spectra of one shape, and the factors of each.
+    sums : sequence of sequence of (complex array, complex array)
+        For each sum its spectra, all of one shape, and what each is multiplied with.
     n : int
         Bins of the axis in the result.
     axis : int
-        Counted from the end, negative.
+        Counted from the end, -2 or -3.
     scratch : Scratch
     name : str
         Buffer of the result.
 
     Returns
     -------
-    complex array, shape (parts, *shape)
+    complex array, shape (sums, *shape)
     """
-    a, _ = parts[0]
+    a, _ = sums[0][0]
     xp, width = array_namespace(a), a.shape[axis]
     after = (slice(None),) * (-axis - 1)
+    runs = _runs(n, width)
     if not is_writable(a):
-        full = xp.stack([spectrum * factors for spectrum, factors in parts])
+        full = xp.stack([sum(spectrum * factors for spectrum, factors in s) for s in sums])
         if n == width:
             return full
         gap = [*full.shape]
         gap[axis] = n - width
-        zeros = xp.zeros(tuple(gap), dtype=full.dtype)
-        (_, low), (_, high) = _runs(n, width)
+        zeros = xp.zeros(tuple(gap), dtype=full.dtype, device=device_of(full))
+        (_, low), (_, high) = runs
         return xp.concat([full[(..., low, *after)], zeros, full[(..., high, *after)]], axis=axis)
-    shape = [len(parts), *a.shape]
+    shape = [*a.shape]
     shape[axis] = n
-    out = scratch.empty(name, tuple(shape), a.dtype)
-    runs = _runs(n, width)
+    out = scratch.empty(name, (len(sums), *shape), a.dtype)
     if n > width:
         out[(..., slice(runs[0][0].stop, runs[1][0].start), *after)] = 0
-    for place, (spectrum, factors) in enumerate(parts):
+    for place, terms in enumerate(sums):
         for wide, narrow in runs:
-            column = factors[(narrow, *(slice(None),) * (-axis - 1))]
             target = out[(place, ..., wide, *after)]
-            xp.multiply(spectrum[(..., narrow, *after)], column, out=target)
-    return out
-
-
-def sums_of_products(
-    harmonics: Sequence[Harmonic], columns: AnyArray, scratch: Scratch
-) -> AnyArray:
-    """Put wavelets together from their vectors along the last axis.
-
-    Parameters
-    ----------
-    harmonics : sequence of Harmonic
-        With factors of one length.
-    columns : complex array, shape (pairs, ..., bins)
-
-    Returns
-    -------
-    complex array, shape (harmonics, ..., bins)
-    """
-    xp, bins = array_namespace(columns), harmonics[0].factors[0].shape[0]
-    columns = columns[..., :bins]
-    if not is_writable(columns):
-        return xp.stack(
-            [
-                sum(columns[p, ...] * f for p, f in zip(h.pairs, h.factors, strict=True))
-                for h in harmonics
-            ]
-        )
-    shape = columns.shape[1:]
-    out = scratch.empty("sums", (len(harmonics), *shape), columns.dtype)
-    term = scratch.empty("term", shape, columns.dtype)
-    for place, harmonic in enumerate(harmonics):
-        target = out[place, ...]
-        for count, (pair, factors) in enumerate(zip(harmonic.pairs, harmonic.factors, strict=True)):
-            xp.multiply(columns[pair, ...], factors, out=term if count else target)
-            if count:
-                xp.add(target, term, out=target)
+            for count, (spectrum, factors) in enumerate(terms):
+                some = spectrum[(..., narrow, *after)], factors[(..., narrow, *after)]
+                if count == 0:
+                    xp.multiply(*some, out=target)
+                else:
+                    term = scratch.empty("term", target.shape, a.dtype)
+                    xp.add(target, xp.multiply(*some, out=term), out=target)
     return out
 
 
@@ -296,76 +283,136 @@ def along_first(scale: SampledScale, spectrum: AnyArray, scratch: Scratch) -> An
     -------
     complex array, shape (vectors, rows, n, bins, bins)
     """
-    n_z, _, _ = scale.shape
     b_z, b_y, b_x = scale.bins
     cut = lowest_bins(lowest_bins(spectrum[..., :b_x], b_z, 1), b_y, 2)
-    product = products([(cut, vector) for vector in scale.first], n_z, -3, scratch, "first")
+    sums = [[(cut, vector)] for vector in scale.first]
+    product = products(sums, scale.shape[0], -3, scratch, "first")
     return fft_of(product).ifftn(product, axes=(-3,))
 
 
-def along_second(
-    scale: SampledScale, columns: AnyArray, planes: slice, scratch: Scratch
-) -> AnyArray:
-    """Filter and transform some planes along the second axis.
+@dataclass(frozen=True)
+class Window:
+    """The planes and lines of a volume that are worked on."""
 
-    Returns
-    -------
-    complex array, shape (pairs, rows, planes, n, bins)
+    planes: slice
+    lines: slice
+
+
+# What alternates along some axes, of length one along these.
+EdgeField = tuple[Axes, AnyArray]
+
+
+def edge_fields(scale: SampledScale, degree: int, spectrum: AnyArray) -> list[list[EdgeField]]:
+    """Compute for each wavelet of a degree the output of what it has at the Nyquist frequency.
+
+    It is imaginary where it alternates along an odd number of axes.
     """
-    cut = columns[:, :, planes, ...]
-    parts = [(cut[place, ...], vector) for place, vector in scale.pairs]
-    product = products(parts, scale.shape[1], -2, scratch, "second")
-    return fft_of(product).ifftn(product, axes=(-2,))
+    return [
+        [(edge.axes, _edge_field(scale.shape, edge, spectrum)) for edge in harmonic.edges]
+        for harmonic in scale.harmonics[degree]
+    ]
+
+
+def _edge_field(shape: tuple[int, ...], edge: Edge, spectrum: AnyArray) -> AnyArray:
+    xp, fft = array_namespace(spectrum), fft_of(spectrum)
+    factor = (-1j) ** (len(edge.axes) % 2)
+    for axis in edge.axes:
+        middle = slice(shape[axis] // 2, shape[axis] // 2 + 1)
+        spectrum = spectrum[(*(slice(None),) * (axis + 1), middle, ...)]
+        factor /= shape[axis]
+    product = factor * spectrum * edge.response
+    rest = tuple(axis - 3 for axis in range(3) if axis not in edge.axes)
+    if -1 in rest:
+        return fft.irfftn(product, s=tuple(shape[axis] for axis in rest), axes=rest)
+    return xp.real(fft.ifftn(product, axes=rest) if rest else product)
+
+
+def _in_window(shape: tuple[int, ...], field: EdgeField, window: Window) -> AnyArray:
+    """Return the part of an edge's output that lies in a window, with its alternating signs."""
+    axes, values = field
+    xp = array_namespace(values)
+    whole = slice(0, shape[2])
+    for axis, part in enumerate((window.planes, window.lines, whole)):
+        if axis in axes:
+            index = np.arange(part.start, part.stop).reshape(-1, *(1,) * (2 - axis))
+            signs = xp.astype(from_numpy(1 - 2 * (index % 2), like=values), values.dtype)
+            values = values * signs
+        else:
+            values = values[(*(slice(None),) * (axis + 1), part, ...)]
+    return values
 
 
 def squared_moduli(
     scale: SampledScale,
     degree: int,
     columns: AnyArray,
+    window: Window,
+    edges: list[list[EdgeField]],
     offset: AnyArray | None,
     scratch: Scratch,
 ) -> AnyArray:
-    """Filter and transform along the last axis, and add up the squared moduli of a degree.
+    """Filter and transform along the last two axes, and add up the squared moduli of a degree.
 
     Parameters
     ----------
     scale : SampledScale
     degree : int
-    columns : complex array, shape (pairs, rows, planes, lines, bins)
+    columns : complex array, shape (vectors, rows, n, bins, bins)
+        From `along_first`.
+    window : Window
+        Planes and lines that are wanted.
+    edges : list of list
+        From `edge_fields`.
     offset : array, shape (rows, 1, 1, 1), or None
         Constant of the input, of which degree 0 keeps its share.
+    scratch : Scratch
 
     Returns
     -------
     real array, shape (rows, planes, lines, n)
     """
-    xp, n = array_namespace(columns), scale.shape[2]
-    total = None
-    for group, is_real in zip(scale.harmonics[degree], (True, False), strict=True):
-        if not group:
-            continue
-        product = sums_of_products(group, columns, scratch)
-        fft = fft_of(product)
-        if is_real:
-            field = fft.irfft(product, n=n)
-            if degree == 0 and offset is not None:
-                field = field + scale.constant * offset
-            squares = xp.multiply(field, field, out=field) if is_writable(field) else field * field
-        else:
-            field = fft.ifft(product)
-            squares = xp.real(field) ** 2 + xp.imag(field) ** 2
-        part = xp.sum(squares, axis=0) if squares.shape[0] > 1 else squares[0, ...]
-        total = part if total is None else total + part
+    fft = fft_of(columns)
+    planes = columns[:, :, window.planes, ...]
+    sums = [
+        [(planes[place, ...], plane) for place, plane in harmonic.terms]
+        for harmonic in scale.harmonics[degree]
+    ]
+    product = products(sums, scale.shape[1], -2, scratch, "planes")
+    lines = fft.ifftn(product, axes=(-2,))[..., window.lines, :]
+    outputs = fft.irfft(lines, n=scale.shape[2])
+    fields = [outputs[place, ...] for place in range(len(sums))]
+    if degree == 0 and offset is not None:
+        fields = [field + scale.constant * offset for field in fields]
+    for place, edge in enumerate(edges):
+        parts = [(len(axes), _in_window(scale.shape, (axes, f), window)) for axes, f in edge]
+        imaginary = [part for count, part in parts if count % 2]
+        for count, part in parts:
+            if count % 2 == 0:
+                fields[place] = fields[place] + part
+        if imaginary and scale.is_pair:  # i times one of the pair is real in the other
+            other = fields[1 - place]
+            fields[1 - place] = other - sum(imaginary) if place == 0 else other + sum(imaginary)
+        elif imaginary:
+            fields.append(sum(imaginary))
+    return sum_of_squares(fields)
+
+
+def sum_of_squares(fields: Sequence[AnyArray]) -> AnyArray:
+    """Add up squares; NumPy writes them over the fields."""
+    if not is_writable(fields[0]):
+        return sum(field * field for field in fields)
+    xp = array_namespace(fields[0])
+    total = xp.multiply(fields[0], fields[0])
+    for field in fields[1:]:
+        xp.add(total, xp.multiply(field, field, out=field), out=total)
     return total
 
 
 class Spectrum:
     """Collect the spectrum of a real signal plane by plane, on the bins that some scales need."""
 
-    def __init__(self, scales: Sequence[SampledScale], dtype: str) -> None:
-        self._dtype = dtype
+    def __init__(self, scales: Sequence[SampledScale]) -> None:
         self._bins = tuple(max(scale.bins[axis] for scale in scales) for axis in range(3))
-        self._is_whole = any(scale.is_whole for scale in scales)
         self._n = scales[0].shape[0]
         self._array: AnyArray = None
         self._parts: list[AnyArray] = []
@@ -374,12 +421,7 @@ class Spectrum:
         """Transform some planes, shape (rows, planes, lines, n), along the last two axes."""
         xp, fft = array_namespace(signal), fft_of(signal)
         _, b_y, b_x = self._bins
-        if self._is_whole:
-            lines = fft.fftn(xp.astype(signal, complex_dtype(xp, self._dtype)), axes=(-1,))
-        else:
-            # Sums and products want bins that lie side by side.
-            lines = fft.rfft(signal)[..., :b_x]
-        part = fft.fftn(lines, axes=(-2,))
+        part = fft.fftn(fft.rfft(signal)[..., :b_x], axes=(-2,))
         if not is_writable(part):
             self._parts.append(lowest_bins(part, b_y, 2))
             return

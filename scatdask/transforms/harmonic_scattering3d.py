@@ -392,6 +392,11 @@ class HarmonicScattering3D(Transform):
             and any(n % 2 == 0 for n in shape)
         )
 
+    def plane_bytes(self, rows: int, degree: int, shape: tuple[int, ...]) -> int:
+        """Return the bytes of one plane of the outputs of all wavelets of a degree, complex."""
+        count = 2 * degree + 1 if self.rotation_covariant else 2
+        return rows * count * math.prod(shape[1:]) * 2 * np.dtype(self.dtype).itemsize
+
     def rows_at_once(self, rows: int, shape: tuple[int, ...]) -> int:
         """Return how many volumes of a padded shape the kernel takes in one pass."""
         row = math.prod(shape) * 2 * np.dtype(self.dtype).itemsize
