@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from scatdask.arrays import AnyArray, Scratch, array_namespace, batch_bytes, from_numpy, matmul
 from scatdask.arrays.products import moduli_of_sums, real_matrix, real_product
-from scatdask.transforms.time_frequency import Plane, Strip, TimeFrequencyScattering
+from scatdask.transforms.time_frequency import (
+    Plane,
+    Strip,
+    TimeFrequencyScattering,
+    columns_at_once,
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class FrequencyFilter:
         xp = array_namespace(plane)
         parts: list[list[AnyArray]] = [[] for _ in self.ends]
         for start in range(0, plane.shape[1], self.at_once):
-            z = plane[:, start : start + self.at_once]
+            z = plane[:, start : min(start + self.at_once, plane.shape[1])]
             moduli = self._moduli(z, scratch)
             for end, values, part in zip(self.ends, moduli, parts, strict=True):
                 if end.average is None:  # a buffer, which the next columns overwrite
@@ -126,9 +129,3 @@ def _twin(transform: TimeFrequencyScattering, strips: dict[int, Strip], n_fr: in
     if twin is None or twin.places != strips[n_fr].places:
         return None
     return twin if axis.are_mirrored(n_fr, transform.dtype) else None
-
-
-def columns_at_once(m: int, n_bytes: int, dtype: str) -> int:
-    """Return how many columns of m places are worked on together."""
-    # Two products and their sum, complex, and two moduli.
-    return max(n_bytes // (8 * m * np.dtype(dtype).itemsize), 64)

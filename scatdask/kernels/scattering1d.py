@@ -8,7 +8,7 @@ each (transform, length, precision, device) and kept.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from scatdask.arrays import (
@@ -20,20 +20,18 @@ from scatdask.arrays import (
     complex_dtype,
     fft_of,
 )
-from scatdask.filters import Wavelet, sample_gaussian, sample_morlet
 from scatdask.kernels.keep import Keep
 from scatdask.kernels.operations import (
     FoldedFilter,
     SpectralSmoother,
     TapSmoother,
     filtered_modulus,
-    fold_filter,
-    tap_smoother,
 )
+from scatdask.kernels.sampling import TimeFilters
 from scatdask.kernels.writer import Writer
 from scatdask.transforms import Scattering1D
 from scatdask.transforms.cascade import Branch, Path
-from scatdask.transforms.cost1d import filter_tolerance, wavelets_at_once
+from scatdask.transforms.cost1d import wavelets_at_once
 
 
 @dataclass(frozen=True)
@@ -71,42 +69,18 @@ def sampled_cascade(transform: Scattering1D, n: int, like: AnyArray) -> SampledC
 
 @lru_cache(maxsize=16)
 def _sampled_cascade(transform: Scattering1D, n: int, like: Like) -> SampledCascade:
-    dtype = transform.dtype
-    tolerance = filter_tolerance(dtype)
-    low_pass, stride = transform.low_pass, transform.stride
-
-    # The same few for all branches.
-
-    @cache
-    def band(wavelet: Wavelet, log2_in: int, log2_out: int) -> FoldedFilter:
-        length, rate = n >> log2_in, 2**log2_in
-        sampled = sample_morlet(wavelet.xi, wavelet.sigma, length, rate=rate, tolerance=tolerance)
-        return fold_filter(sampled, n >> log2_out, dtype, like=like.array)
-
-    @cache
-    def spectral(rate: int) -> SpectralSmoother | None:
-        if low_pass is None or stride is None:
-            return None
-        sampled = sample_gaussian(low_pass, n // rate, rate=rate, tolerance=tolerance)
-        return SpectralSmoother(fold_filter(sampled, n // stride, dtype, like=like.array))
-
-    @cache
-    def last(rate: int) -> SpectralSmoother | TapSmoother | None:
-        if low_pass is None or stride is None:
-            return None
-        taps = tap_smoother(low_pass, stride, rate, n // stride, dtype, like=like.array)
-        return taps or spectral(rate)
+    time = TimeFilters(transform.low_pass, transform.stride, n, transform.dtype, like)
 
     def sample(branch: Branch, order: int, log2_in: int) -> SampledBranch:
         bank, log2_rate = transform.wavelets[order - 1], branch.log2_rate
-        filters = tuple(band(bank[wavelet], log2_in, log2_rate) for wavelet in branch.wavelets)
+        filters = tuple(time.band(bank[wavelet], log2_in, log2_rate) for wavelet in branch.wavelets)
         children = tuple(sample(child, order + 1, log2_rate) for child in branch.children)
         smooth = None
         if branch.wanted:  # by the spectrum, where the children need it anyway
-            smooth = spectral(2**log2_rate) if children else last(2**log2_rate)
+            smooth = time.spectral(log2_rate) if children else time.last(log2_rate)
         return SampledBranch(branch, filters, smooth, children)
 
-    smooth = spectral(1) if () in transform.path_indices else None
+    smooth = time.spectral(0) if () in transform.path_indices else None
     return SampledCascade(smooth, tuple(sample(branch, 1, 0) for branch in transform.branches))
 
 

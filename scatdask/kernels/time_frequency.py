@@ -8,7 +8,7 @@ at a time, so that it stays in the cache.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 
 from scatdask.arrays import (
@@ -20,7 +20,6 @@ from scatdask.arrays import (
     complex_dtype,
     fft_of,
 )
-from scatdask.filters import sample_gaussian, sample_morlet
 from scatdask.kernels.keep import Keep
 from scatdask.kernels.operations import (
     FoldedFilter,
@@ -28,12 +27,12 @@ from scatdask.kernels.operations import (
     TapSmoother,
     band_pass,
     filtered_modulus,
-    fold_filter,
     periodic_slice,
-    tap_smoother,
 )
 from scatdask.kernels.quefrency import FrequencyFilter, sample_frequency_filters
+from scatdask.kernels.sampling import TimeFilters
 from scatdask.kernels.writer import Writer
+from scatdask.transforms.cost1d import wavelets_at_once
 from scatdask.transforms.time_frequency import Plane, TimeFrequencyScattering
 
 
@@ -45,14 +44,14 @@ class SampledOctave:
     ----------
     filters : tuple of FoldedFilter
         The wavelets, from the first of the octave on.
-    smooth : SpectralSmoother
-        The average in time of the first order.
+    smooth : SpectralSmoother or None
+        The average in time of the first order, where that is wanted.
     children : dict from int to FoldedFilter
         For each plane's n2 its wavelet along time.
     """
 
     filters: tuple[FoldedFilter, ...]
-    smooth: SpectralSmoother
+    smooth: SpectralSmoother | None
     children: dict[int, FoldedFilter]
 
 
@@ -77,54 +76,27 @@ class SampledTransform:
 @lru_cache(maxsize=16)
 def sampled_transform(transform: TimeFrequencyScattering, n: int, like: Like) -> SampledTransform:
     """Sample the filters of a transform for rows of length `n`, or return the kept ones."""
-    cascade, dtype = transform.cascade, transform.dtype
-    tolerance, low_pass, stride = cascade.filter_tolerance, cascade.low_pass, cascade.stride
-    assert low_pass is not None and stride is not None
+    cascade = transform.cascade
+    time = TimeFilters(cascade.low_pass, cascade.stride, n, transform.dtype, like)
     first, second = cascade.wavelets
-
-    @cache
-    def spectral(rate: int) -> SpectralSmoother:
-        sampled = sample_gaussian(low_pass, n // rate, rate=rate, tolerance=tolerance)
-        return SpectralSmoother(fold_filter(sampled, n // stride, dtype, like=like.array))
-
-    def last(plane: Plane) -> SpectralSmoother | TapSmoother | None:
-        if plane.n2 is None or transform.stride is None:
-            return None
-        rate = 2**plane.log2_rate
-        taps = tap_smoother(low_pass, stride, rate, n // stride, dtype, like=like.array)
-        return taps or spectral(rate)
-
-    def wavelet(n2: int, rate: int, log2_rate: int) -> FoldedFilter:
-        xi, sigma = second[n2].xi, second[n2].sigma
-        sampled = sample_morlet(xi, sigma, n // rate, rate=rate, tolerance=tolerance)
-        return fold_filter(sampled, n >> log2_rate, dtype, like=like.array)
-
     octaves = []
     for wavelets, log2_rate in transform.octaves:
+        filters = tuple(time.band(first[n1], 0, log2_rate) for n1 in wavelets)
         children = {
-            plane.n2: wavelet(plane.n2, 2**log2_rate, plane.log2_rate)
+            plane.n2: time.band(second[plane.n2], log2_rate, plane.log2_rate)
             for plane in transform.planes
             if plane.n2 is not None and wavelets.start < plane.n_rows
         }
-        if not children and not any(plane.n2 is None for plane in transform.planes):
-            break
-        filters = tuple(
-            fold_filter(
-                sample_morlet(first[n1].xi, first[n1].sigma, n, tolerance=tolerance),
-                n >> log2_rate,
-                dtype,
-                like=like.array,
-            )
-            for n1 in wavelets
-        )
-        octaves.append(SampledOctave(filters, spectral(2**log2_rate), children))
-    planes = tuple(
-        SampledPlane(
-            plane, sample_frequency_filters(transform, plane, like=like.array), last(plane)
-        )
-        for plane in transform.planes
-    )
-    return SampledTransform(spectral(1) if transform.stride else None, tuple(octaves), planes)
+        smooth = time.spectral(log2_rate) if transform.wants_order1 else None
+        octaves.append(SampledOctave(filters, smooth, children))
+    planes = []
+    for plane in transform.planes:
+        along = sample_frequency_filters(transform, plane, like=like.array)
+        averages = plane.n2 is not None and transform.stride is not None
+        last = time.last(plane.log2_rate) if averages else None
+        planes.append(SampledPlane(plane, along, last))
+    smooth0 = time.spectral(0) if transform.stride else None
+    return SampledTransform(smooth0, tuple(octaves), tuple(planes))
 
 
 def time_frequency_scattering(
@@ -191,16 +163,19 @@ def _first_order(
     Row ``i * rows + r`` is wavelet i of signal r.
     """
     xp, rows = array_namespace(spectrum), spectrum.shape[0]
-    at = keep.outputs(2**transform.log2_stride)
+    at, memory = keep.outputs(2**transform.log2_stride), batch_bytes(spectrum)
     spectra, averaged = [], []
     for octave in sampled.octaves:
-        size = transform.wavelets_at_once(rows, octave.filters[0].n_out, batch_bytes(spectrum))
+        size = wavelets_at_once(
+            len(octave.filters), rows, octave.filters[0].n_out, transform.dtype, memory
+        )
         parts = []
         for start in range(0, len(octave.filters), size):
             filters = octave.filters[start : start + size]
             modulus = filtered_modulus(spectrum, filters, scratch, "modulus")
             part = fft_of(modulus).rfft(modulus)[: rows * len(filters), :]
-            averaged.append(xp.astype(octave.smooth(part, *at), spectrum.dtype))
+            if octave.smooth is not None:
+                averaged.append(xp.astype(octave.smooth(part, *at), spectrum.dtype))
             parts.append(part)
         spectra.append(parts)
     return spectra, averaged

@@ -24,10 +24,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from scatdask.arrays.memory import CACHE_BYTES
 from scatdask.transforms.base import Output, Transform
+from scatdask.transforms.cost1d import wavelets_at_once
 from scatdask.transforms.frequency_axis import FrequencyAxis
-from scatdask.transforms.scattering1d import CACHE_BYTES, LANES, Scattering1D
+from scatdask.transforms.halo import gaussian_halo
+from scatdask.transforms.scattering1d import Scattering1D
 from scatdask.transforms.tables import quefrency_columns, wavelet_columns
+from scatdask.transforms.tuning import LANES
 from scatdask.transforms.validation import as_integer, as_member, as_selection
 
 if TYPE_CHECKING:
@@ -249,10 +253,11 @@ class TimeFrequencyScattering(Transform):
 
     @cached_property
     def octaves(self) -> tuple[tuple[range, int], ...]:
-        """First-order wavelets of one subsampling, and log2 of it."""
+        """The first-order wavelets that are needed, by subsampling, and log2 of it."""
         first, _ = self.cascade.wavelets
+        n_needed = max((plane.n_rows for plane in self.planes), default=0)
         octaves = []
-        for j, group in groupby(range(len(first)), key=lambda n1: first[n1].j):
+        for j, group in groupby(range(n_needed), key=lambda n1: first[n1].j):
             members = list(group)
             octaves.append((range(members[0], members[-1] + 1), min(j, self.log2_stride)))
         return tuple(octaves)
@@ -316,6 +321,11 @@ class TimeFrequencyScattering(Transform):
     def has_order0(self) -> bool:
         """Whether the order-0 path is wanted; it is the first then."""
         return self.path_indices[0] == ()
+
+    @property
+    def wants_order1(self) -> bool:
+        """Whether anything of the averaged first order is wanted."""
+        return any(plane.n2 is None for plane in self.planes)
 
     def _named(self, path: tuple[int, ...]) -> tuple[int | None, int | None, int | None]:
         """Return n1, n2 and n_fr of a path, None where it has none."""
@@ -434,22 +444,31 @@ class TimeFrequencyScattering(Transform):
         """The coarsest internal subsampling: every block starts at a multiple of it."""
         return 2**self.log2_stride
 
-    @property
+    @cached_property
     def halo(self) -> int:
-        """Input samples that an output needs on either side; frequency adds none."""
-        return self.cascade.halo
+        """Input samples that an output needs on either side; frequency adds none.
+
+        The widest cascade of wavelets and average in time counts, as in `Scattering1D`.
+        """
+        first, second = self.cascade.wavelets
+        low_pass = self.cascade.low_pass
+        assert low_pass is not None
+        averages = self.stride is not None
+        widest = low_pass**-2 if averages else 0.0
+        for plane in self.planes:
+            spread = max(wavelet.sigma**-2 for wavelet in first[: plane.n_rows])
+            if plane.n2 is not None:
+                spread += second[plane.n2].sigma ** -2
+            if plane.n2 is None or averages:
+                spread += low_pass**-2
+            widest = max(widest, spread)
+        return gaussian_halo(math.sqrt(widest) / (2 * math.pi), self.tolerance)
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Raise ValueError where a signal of shape ``(n,)`` is too short to mean anything."""
         self.cascade.check_shape(shape)
 
     # Cost
-
-    def wavelets_at_once(self, rows: int, length: int, n_bytes: int = CACHE_BYTES) -> int:
-        """Return how many wavelets, whose outputs are this long, are taken in one pass."""
-        unit = LANES // math.gcd(rows, LANES)
-        fits = max(LANES, n_bytes // (2 * np.dtype(self.dtype).itemsize * length)) // rows
-        return max(fits // unit, 1) * unit
 
     def rows_at_once(self, rows: int, shape: tuple[int, ...]) -> int:
         """Return how many rows of padded shape ``(n,)`` the kernel takes in one pass."""
@@ -468,31 +487,29 @@ class TimeFrequencyScattering(Transform):
         (n,) = shape
         size = np.dtype(self.dtype).itemsize
         kept = product = moduli = 0
-        last = max((plane.n_rows for plane in self.planes), default=0)
         for wavelets, log2_rate in self.octaves:
-            if wavelets.start >= last:
-                break
-            length, left = n >> log2_rate, len(wavelets)
-            at_once = min(self.wavelets_at_once(rows, length), left)
+            length, count = n >> log2_rate, len(wavelets)
+            at_once = wavelets_at_once(count, rows, length, self.dtype, CACHE_BYTES)
             batch = _filled(rows * at_once)
             product, moduli = max(product, 2 * batch * length), max(moduli, batch * length)
-            whole, rest = divmod(left, at_once)
+            whole, rest = divmod(count, at_once)
             # Half spectra of all moduli stay until the last plane is done.
             kept += (whole * batch + _filled(rows * rest)) * (length + 2)
         n_smooth = n >> self.log2_stride
-        averaged = 2 * rows * last * n_smooth
-        finishing = 0
+        averaged = 2 * rows * len(self.cascade.wavelets[0]) * n_smooth * self.wants_order1
+        working = finishing = 0
         for plane in self.planes:
             columns = rows * (n >> plane.log2_rate)
             samples = 2 * plane.n_rows * columns
             for strip in plane.strips:
                 m, places = self._sizes(plane, strip)
+                some = columns_at_once(m, CACHE_BYTES, self.dtype)
+                working = max(working, min(some, columns) * (8 * m + 2 * plane.n_rows))
                 # Outputs of both spins, laid together one at a time, and their average in time.
-                working = max(CACHE_BYTES, 64 * 8 * m * size) // size
                 ends = places * (4 * columns + 4 * rows * n_smooth)
-                finishing = max(finishing, samples + working + ends)
+                finishing = max(finishing, samples + ends)
             finishing = max(finishing, 2 * samples)
-        words = rows * (n + 2) + kept + product + moduli + averaged + finishing
+        words = rows * (n + 2) + kept + product + moduli + averaged + working + finishing
         return size * (words + 2 * LANES * n)
 
     def _sizes(self, plane: Plane, strip: Strip) -> tuple[int, int]:
@@ -520,11 +537,9 @@ class TimeFrequencyScattering(Transform):
         def fft(length: float) -> float:
             return 5 * length * math.log2(max(length, 2.0))
 
-        last = max((plane.n_rows for plane in self.planes), default=0)
         total = fft(n) / 2
         for wavelets, log2_rate in self.octaves:
-            if wavelets.start < last:
-                total += 1.5 * len(wavelets) * fft(n / 2**log2_rate)
+            total += 1.5 * len(wavelets) * fft(n / 2**log2_rate)
         for plane in self.planes:
             columns = n / 2**plane.log2_rate
             if plane.n2 is not None:
@@ -533,6 +548,14 @@ class TimeFrequencyScattering(Transform):
                 m, places = self._sizes(plane, strip)
                 total += columns * m * (8 * plane.n_rows + 2 * places)
         return math.prod(batch) * total
+
+
+def columns_at_once(m: int, memory: int, dtype: str) -> int:
+    """Return how many samples in time of m places each are filtered along frequency together.
+
+    Such that two products and their sum, which are complex, and two moduli fit some memory.
+    """
+    return max(memory // (8 * m * np.dtype(dtype).itemsize), 64)
 
 
 def _filled(batch: int) -> int:

@@ -136,7 +136,7 @@ def counted(monkeypatch):
 
     # The module, which its function of the same name hides.
     names = sys.modules["scatdask.kernels.scattering1d"]
-    monkeypatch.setattr(names, "sample_morlet", sample)
+    monkeypatch.setattr("scatdask.kernels.sampling.sample_morlet", sample)
     monkeypatch.setattr(names, "filtered_modulus", modulus)
     forget = names._sampled_cascade.cache_clear
     forget()
