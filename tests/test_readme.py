@@ -22,7 +22,7 @@ def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```", README.read_text(), re.M | re.S)
 
 
-ACCESSOR, CLUSTER = blocks("python")
+ACCESSOR, OTHERS, CLUSTER = blocks("python")
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +32,11 @@ def folder(tmp_path_factory):
     printed = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
         patch.chdir(folder)
-        exec(compile(ACCESSOR, "README.md", "exec"), {})
-    (folder / "printed").write_text(printed.getvalue())
+        names: dict = {}
+        exec(compile(ACCESSOR, "README.md", "exec"), names)
+        (folder / "printed").write_text(printed.getvalue())
+        exec(compile(OTHERS, "README.md", "exec"), names)
+    (folder / "others").write_text(printed.getvalue()[(folder / "printed").stat().st_size :])
     return folder
 
 
@@ -41,6 +44,14 @@ def test_accessor_example(folder):
     printed = (folder / "printed").read_text()
     assert "(station: 3, path: 374, time: 352)" in printed
     assert printed.rstrip().endswith("Hz")
+
+
+def test_other_transforms(folder):
+    maps, box, joint = (folder / "others").read_text().splitlines()
+    assert maps.startswith("{'level': 3, 'path': 217, 'lat': 23, 'lon': 45} [")
+    assert box == "Frozen({'path': 57})"
+    assert "'station': 3" in joint
+    assert "'time': 352" in joint
 
 
 def test_command_line_examples(folder, monkeypatch):
