@@ -119,7 +119,7 @@ def _check_samples(variable: xr.DataArray, name: str) -> None:
             "obj.data.compute_chunk_sizes()"
         )
     packed = [key for key in _PACKING if key in variable.attrs]
-    if variable.dtype.kind in "iu" and packed:
+    if packed and variable.dtype.kind in "iu":
         warnings.warn(
             f"{name} holds integers and has the attribute {packed[0]}: it looks as if it was "
             "opened without decoding, and its stored integers are what is transformed",
