@@ -185,7 +185,7 @@ class Like:
 
     def __init__(self, x: AnyArray) -> None:
         # No view of `x`, which the cache would keep alive.
-        self.array = from_numpy(np.empty(0), like=np.empty(0) if is_numpy(x) else x)
+        self.array = from_numpy(np.empty(0), like=x)
         self._key = array_namespace(x), device_of(x)
 
     def __eq__(self, other: object) -> bool:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scatdask import HarmonicScattering3D, Scattering1D, TimeFrequencyScattering
-from scatdask.errors import NonFiniteWarning
+from scatdask import HarmonicScattering3D, Scattering1D, Scattering2D, TimeFrequencyScattering
 from scatdask.transforms import Transform
 from tests.conftest import Differentiable
 
@@ -32,6 +31,14 @@ CASES = {
     "joint, time": (
         TimeFrequencyScattering(3, J_fr=1, Q=2, T=0, format="time", dtype="float64"),
         (64,),
+    ),
+    "2-D": (
+        Scattering2D(2, L=2, boundary=("periodic", "reflect"), dtype="float64"),
+        (2, 16, 11),
+    ),
+    "2-D, fine": (
+        Scattering2D(1, L=3, max_order=1, stride=1, boundary="nearest", dtype="float64"),
+        (9, 10),
     ),
     "3-D, sums": (HarmonicScattering3D(1, L=1, dtype="float64"), (8, 8, 8)),
     "3-D, one m": (
