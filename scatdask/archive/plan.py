@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,8 @@ from dask.utils import format_bytes
 
 from scatdask.archive.layout import Layout, StoredArray, layout_memory
 from scatdask.archive.reads import chunks_touched, padded_shapes, samples_read
-from scatdask.transforms import Scattering1D, Transform
+from scatdask.archive.speed import measured_speed
+from scatdask.transforms import Transform
 
 # Resident memory of a worker that has imported everything and done nothing yet.
 PROCESS_BYTES = 150 * 2**20
@@ -121,7 +120,7 @@ class Plan:
     @property
     def core_seconds(self) -> float:
         """Estimated seconds of one core like the one that made the plan, reading aside."""
-        return self.flops / measured_speed()
+        return self.flops / measured_speed(type(self.transform))
 
     def blocks_per_task(self, threads: int = int(CPU_COUNT)) -> int:
         """Return how many consecutive blocks one task computes, if so many threads share them."""
@@ -204,18 +203,6 @@ class Plan:
             f"{-(-self.blocks // per_task)} tasks of {per_task} blocks",
         ]
         return "\n".join(lines)
-
-
-@lru_cache(maxsize=1)
-def measured_speed() -> float:
-    """Measure floating-point operations per second of one thread on a small transform."""
-    transform = Scattering1D(J=8, Q=8)
-    x = np.random.default_rng(0).standard_normal((4, 2**14), dtype=np.float32)
-    transform(x)
-    start = time.perf_counter()
-    transform(x)
-    seconds = time.perf_counter() - start
-    return transform.flops((4, 2**14 + 2 * transform.halo)) / seconds
 
 
 def _duration(seconds: float) -> str:
