@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scatdask._version import __version__
+from scatdask.arrays import AnyArray, array_namespace, from_numpy
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -225,30 +226,49 @@ def _number(value: Any) -> int:
 
 
 def _renormalised(s: xr.DataArray, dim: Hashable, epsilon: float) -> xr.DataArray:
-    import xarray as xr
-
     if "renormalised" in s.attrs:
         raise ValueError("the coefficients are renormalised already, says their attribute")
-    parent_of = parents(s, dim=dim)
-    higher = xr.DataArray(parent_of != np.arange(len(parent_of)), dims=[dim])
-    bare = s.drop_vars([name for name, coord in s.coords.items() if dim in coord.dims])
-    parent = bare.isel({dim: xr.DataArray(parent_of, dims=[dim])})
-    heard = parent > 0
-    # Silence is divided by one, and then multiplied by zero. What is NaN stays so.
-    divisor = (parent + epsilon).where(heard & higher, 1).astype(s.dtype)
-    result = s / divisor * (heard | ~higher).astype(s.dtype)
-    result.attrs = dict(s.attrs)
-    if bool(higher.any()):
+    parent_of, axis = parents(s, dim=dim), s.dims.index(dim)
+    result = _each_block(_divided, s, axis, axis, tuple(parent_of.tolist()), epsilon)
+    if (parent_of != np.arange(len(parent_of))).any():
         result.attrs.pop("units", None)
     return result
 
 
+def _divided(block: AnyArray, axis: int, parent_of: tuple[int, ...], epsilon: float) -> AnyArray:
+    """Divide by parents along an axis; those that are their own parents stay."""
+    xp = array_namespace(block)
+    places = np.array(parent_of, dtype=np.int64)
+    parent = xp.take(block, from_numpy(places, like=block), axis=axis)
+    higher = (places != np.arange(len(places))).reshape(-1, *(1,) * (block.ndim - 1 - axis))
+    has_parent = from_numpy(higher, like=block)
+    silent = has_parent & (parent <= 0)  # not so for NaN
+    divisor = xp.where(has_parent & ~silent, parent + epsilon, xp.ones_like(parent))
+    return xp.where(silent, xp.zeros_like(block), block / divisor)
+
+
 def _logarithm(s: xr.DataArray, epsilon: float) -> xr.DataArray:
-    result: Any = np.log(abs(s) + np.asarray(epsilon, dtype=s.dtype))
-    result.attrs = dict(s.attrs)
+    result = _each_block(_log, s, None, epsilon)
     if "units" in s.attrs:
         result.attrs["units"] = f"ln(re 1 {s.attrs['units']})"
     return result
+
+
+def _log(block: AnyArray, epsilon: float) -> AnyArray:
+    xp = array_namespace(block)
+    return xp.log(xp.abs(block) + epsilon)
+
+
+def _each_block(
+    function: Callable[..., AnyArray], s: xr.DataArray, whole: int | None, *arguments: Any
+) -> xr.DataArray:
+    """Apply a function to an array, or lazily to its chunks, joined along the axis `whole`."""
+    data = s.data
+    if s.chunks is None:
+        return s.copy(data=function(data, *arguments))
+    if whole is not None:
+        data = data.rechunk({whole: -1})
+    return s.copy(data=data.map_blocks(function, *arguments, dtype=data.dtype, meta=data))
 
 
 def _apply(

@@ -215,6 +215,17 @@ def test_every_transform_can_be_renormalised(x):
         np.testing.assert_array_equal(changed, s.order == 2)
 
 
+def test_features_are_of_the_library_of_the_coefficients(s, xp):
+    array = xp.asarray(s.values)
+    held = s.copy(data=array)
+    if type(held.data) is not type(array):
+        pytest.skip("xarray does not hold arrays of this library")
+    for function in (lambda c: renormalise(c, epsilon=0.1), lambda c: log_scattering(c, 0.1)):
+        got = function(held)
+        assert type(got.data) is type(held.data)
+        np.testing.assert_allclose(xp.to_numpy(got.data), function(s).values, rtol=1e-12)
+
+
 # Logarithms
 
 
