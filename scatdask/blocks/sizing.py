@@ -13,8 +13,6 @@ from scatdask.transforms import Transform
 HALO_OVERHEAD = 0.1
 # A block of a short halo still has this many samples, so that each FFT is worth its call.
 _SMALLEST = 2**17
-# Bytes for each bin of the filter that is being sampled, in float64.
-SAMPLING_BYTES = 64
 
 
 def _aligned(transform: Transform, samples: float) -> int:
@@ -147,7 +145,7 @@ def _one_block_memory(transform: Transform, rows: int, block: Block, itemsize: i
         padding += padded
     work = max(
         padded + at_once * padded_size * (8 + size),
-        padded + SAMPLING_BYTES * padded_size,
+        padded + transform.sampling_memory(lengths),
         *(
             count * (padded_size * 8 + kept) + transform.workspace(count, lengths)
             for count in (at_once, left_over)

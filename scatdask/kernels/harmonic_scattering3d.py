@@ -17,6 +17,7 @@ from scatdask.arrays import (
     batch_bytes,
     complex_dtype,
     fft_of,
+    is_writable,
     power,
 )
 from scatdask.kernels.integrals import Averages, Sums
@@ -70,7 +71,8 @@ def harmonic_scattering3d(
     # Squares of samples beyond 1e19 are beyond float32. Square roots of powers of four are exact.
     size = _power_of_four(x)
     offset = xp.reshape(offset, size.shape) / size
-    totals = _Totals(transform, last)
+    writer = Writer(transform, x, keep)
+    totals = _Totals(transform, last, writer, size)
     if INPUT in transform.rows_of:
         _order_zero(transform, x, offset, size, totals)
     if transform.branches:
@@ -79,9 +81,6 @@ def harmonic_scattering3d(
         walk = _Walk(transform, shape, totals, Scratch(spectrum))
         for branch in transform.branches:
             walk.follow(branch, spectrum, offset)
-    writer = Writer(transform, x, keep)
-    for path, q, values in totals.items():
-        writer.put([path], values * xp.astype(power(size, q), values.dtype))
     return writer.arrays()
 
 
@@ -98,8 +97,15 @@ def _power_of_four(x: AnyArray) -> AnyArray:
 class _Totals:
     """Sums or averages of powers of moduli, added up from batches of planes."""
 
-    def __init__(self, transform: HarmonicScattering3D, last: Sums | Averages) -> None:
+    def __init__(
+        self,
+        transform: HarmonicScattering3D,
+        last: Sums | Averages,
+        writer: Writer,
+        size: AnyArray,
+    ) -> None:
         self._rows_of, self.last = transform.rows_of, last
+        self._writer, self._size = writer, size
         self._totals: dict[int, tuple[float, AnyArray]] = {}
 
     def wants(self, node: Node) -> bool:
@@ -118,10 +124,12 @@ class _Totals:
             before = self._totals.get(path)
             self._totals[path] = q, part if before is None else before[1] + part
 
-    def items(self) -> Iterator[tuple[int, float, AnyArray]]:
-        """Yield each path with its power and what it has added up to."""
+    def put(self) -> None:
+        """Store what has added up, in the size of the input again."""
+        xp = array_namespace(self._size)
         for path, (q, values) in self._totals.items():
-            yield path, q, values
+            self._writer.put([path], values * xp.astype(power(self._size, q), values.dtype))
+        self._totals.clear()
 
 
 def _order_zero(
@@ -138,6 +146,7 @@ def _order_zero(
         values = x[:, planes, y, :] / size + offset
         u = xp.abs(xp.astype(values, getattr(xp, transform.dtype)))
         totals.add(INPUT, planes, u, None)
+    totals.put()
 
 
 def _batches(span: slice, plane_bytes: int, like: AnyArray) -> Iterator[slice]:
@@ -154,8 +163,12 @@ def _spectrum(transform: HarmonicScattering3D, x: AnyArray, size: AnyArray) -> A
     would drown their faint high ones in its rounding, and it is a small part of the work.
     """
     xp = array_namespace(x)
-    spectrum = fft_of(x).rfftn(x, axes=(-3, -2, -1)) / size
-    return xp.astype(spectrum, complex_dtype(xp, transform.dtype))
+    spectrum = fft_of(x).rfftn(x, axes=(-3, -2, -1))
+    if is_writable(spectrum):
+        spectrum /= size
+    else:
+        spectrum = spectrum / size
+    return xp.astype(spectrum, complex_dtype(xp, transform.dtype), copy=False)
 
 
 class _Walk:
@@ -224,3 +237,4 @@ class _Walk:
                     squared, u = (a[:, kept, span_y, :] for a in (squared, u))
                 if wanted:
                     totals.add(node, inside, u, squared)
+        totals.put()

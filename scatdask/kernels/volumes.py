@@ -138,7 +138,7 @@ def _sampled_scale(
     polynomials = {
         (degree, order): solid_harmonic(degree, order)
         for degree in degrees
-        for order in _orders(transform, degree)
+        for order in transform.orders(degree)
     }
     used = sorted({powers[0] for polynomial in polynomials.values() for powers in polynomial})
     harmonics = {}
@@ -146,7 +146,7 @@ def _sampled_scale(
         phase = (-1j) ** degree * harmonic_amplitude(degree)
         has_edges = transform.is_asymmetric(j, degree, shape)
         group = []
-        for order in _orders(transform, degree):
+        for order in transform.orders(degree):
             polynomial = polynomials[degree, order]
             weight = phase if transform.rotation_covariant or not degree else phase / np.sqrt(2)
             terms: dict[int, Any] = {}
@@ -174,16 +174,6 @@ def _sampled_scale(
         not transform.rotation_covariant,
         float(np.prod([vector[0, 0] for vector in vectors])),
     )
-
-
-def _orders(transform: HarmonicScattering3D, degree: int) -> tuple[int, ...]:
-    """Return the orders m of the wavelets of a degree.
-
-    Without covariance there is one complex wavelet, of m = -l, which is a pair of real ones.
-    """
-    if transform.rotation_covariant:
-        return tuple(range(-degree, degree + 1))
-    return (degree, -degree) if degree else (0,)
 
 
 def _edges(polynomial: dict[tuple[int, int, int], float], shape: tuple[int, ...]) -> list[Axes]:

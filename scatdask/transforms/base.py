@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ DTYPES = ("float32", "float64")
 
 # Raised whenever the meaning of the numbers changes, so that outputs of old and new code differ.
 NUMERICS = 1
+# Bytes for each bin of a filter that is being sampled, in float64.
+SAMPLING_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -189,6 +192,10 @@ class Transform(ABC):
     @abstractmethod
     def filter_memory(self, shape: tuple[int, ...]) -> int:
         """Return the bytes of the filters for rows of a padded shape, which are kept."""
+
+    def sampling_memory(self, shape: tuple[int, ...]) -> int:
+        """Return the bytes that sampling a filter for rows of a padded shape takes beside it."""
+        return SAMPLING_BYTES * math.prod(shape)
 
     @abstractmethod
     def flops(self, shape: tuple[int, ...]) -> float:

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from scatdask.filters import SAMPLINGS, harmonic_band, harmonic_reach
-from scatdask.transforms.base import BOUNDARIES, DTYPES, Output, Transform
+from scatdask.transforms.base import BOUNDARIES, DTYPES, SAMPLING_BYTES, Output, Transform
+from scatdask.transforms.cost3d import filter_memory3d, flops3d, workspace3d
 from scatdask.transforms.validation import (
     as_boundary,
     as_dtype,
@@ -211,6 +212,15 @@ class HarmonicScattering3D(Transform):
         """Return the width of the wavelets of a scale in samples."""
         return self.sigma_0 * 2**j
 
+    def orders(self, degree: int) -> tuple[int, ...]:
+        """Return the orders m of the real wavelets of a degree.
+
+        Without covariance there is one complex wavelet, of m = -l, which is a pair of real ones.
+        """
+        if self.rotation_covariant:
+            return tuple(range(-degree, degree + 1))
+        return (degree, -degree) if degree else (0,)
+
     @cached_property
     def all_path_indices(self) -> tuple[tuple[int, ...], ...]:
         """For each path, selected or not: order, j1, j2, l and which power; -1 if it has none."""
@@ -394,8 +404,8 @@ class HarmonicScattering3D(Transform):
 
     def plane_bytes(self, rows: int, degree: int, shape: tuple[int, ...]) -> int:
         """Return the bytes of one plane of the outputs of all wavelets of a degree, complex."""
-        count = 2 * degree + 1 if self.rotation_covariant else 2
-        return rows * count * math.prod(shape[1:]) * 2 * np.dtype(self.dtype).itemsize
+        size = 2 * np.dtype(self.dtype).itemsize
+        return size * rows * len(self.orders(degree)) * math.prod(shape[1:])
 
     def rows_at_once(self, rows: int, shape: tuple[int, ...]) -> int:
         """Return how many volumes of a padded shape the kernel takes in one pass."""
@@ -403,16 +413,31 @@ class HarmonicScattering3D(Transform):
         return max(min(rows, ROW_BYTES // row), 1)
 
     def workspace(self, rows: int, shape: tuple[int, ...]) -> int:
-        """Return the bytes that the kernel needs beside its input, output and filters."""
-        raise NotImplementedError
+        """Return the bytes that the kernel needs beside its input, output and filters.
+
+        Parameters
+        ----------
+        rows : int
+            Volumes in one pass.
+        shape : (int, int, int)
+            Padded shape of each.
+        """
+        return workspace3d(self, rows, shape)
 
     def filter_memory(self, shape: tuple[int, ...]) -> int:
         """Return the bytes of the filters for volumes of a padded shape, which are kept."""
-        raise NotImplementedError
+        return filter_memory3d(self, shape)
+
+    def sampling_memory(self, shape: tuple[int, ...]) -> int:
+        """Return the bytes that sampling a filter takes beside it: filters are planes."""
+        return SAMPLING_BYTES * math.prod(sorted(shape)[1:])
 
     def flops(self, shape: tuple[int, ...]) -> float:
-        """Estimate the floating-point operations for an input of a shape ``(..., z, y, x)``."""
-        raise NotImplementedError
+        """Estimate the floating-point operations for an input of a shape ``(..., z, y, x)``.
+
+        Counts ``5 n log2 n`` for a complex FFT of n samples and half for a real one.
+        """
+        return flops3d(self, shape)
 
 
 def _as_positive(name: str, value: Any) -> float:
