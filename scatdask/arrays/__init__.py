@@ -5,7 +5,7 @@ the same (NumPy in place, CuPy in one launch), or where plain operations would h
 are not finite, the operation is here, under one name for all.
 """
 
-from scatdask.arrays.bands import BandTable, band_table, fold_bands
+from scatdask.arrays.bands import BandTable, band_table, fold_bands, fold_blocks
 from scatdask.arrays.elementwise import (
     Scratch,
     matmul,
@@ -57,6 +57,7 @@ __all__ = [
     "device_of",
     "fft_of",
     "fold_bands",
+    "fold_blocks",
     "free_memory",
     "from_numpy",
     "is_cupy",

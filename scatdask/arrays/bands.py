@@ -1,4 +1,4 @@
-"""Filtering half spectra on a CUDA device: multiply, mirror and fold, in one launch."""
+"""Filtering spectra on a CUDA device: multiply, mirror and fold, in one launch."""
 
 from __future__ import annotations
 
@@ -16,18 +16,34 @@ from scatdask.arrays.library import AnyArray, from_numpy
 _BODY = """
     const I at = i, k = at % n_out, row = at / n_out % rows, filter = at / n_out / rows;
     const I first = filters[3 * filter], width = filters[3 * filter + 1];
-    const I place = filters[3 * filter + 2], line = row * (n / 2 + 1);
+    const I place = filters[3 * filter + 2], line = row * (n_in / 2 + 1);
     I step = (k - first) % n_out;
     if (step < 0) step += n_out;
     R re = 0, im = 0;
     for (; step < width; step += n_out) {
-        I bin = (first + step) % n;
-        if (bin < 0) bin += n;
+        I bin = (first + step) % n_in;
+        if (bin < 0) bin += n_in;
         const R factor = factors[place + step];
-        const bool mirrored = bin > n / 2;
-        const C value = spectrum[line + (mirrored ? n - bin : bin)];
+        const bool mirrored = bin > n_in / 2;
+        const C value = spectrum[line + (mirrored ? n_in - bin : bin)];
         re += factor * value.real();
         im += (mirrored ? -factor : factor) * value.imag();
+    }
+    out = C(re, im);
+"""
+
+# One thread for each bin of each output image, which adds up the blocks that fold onto it.
+_BODY_2D = """
+    const I at = i, k = at % width, line = at / width % height, image = at / width / height;
+    R re = 0, im = 0;
+    for (I down = 0; down < n_down; ++down) {
+        for (I across = 0; across < n_across; ++across) {
+            const ptrdiff_t from[] = {image, down, across, line, k};
+            const C value = blocks[from];
+            const R factor = factors[((down * n_across + across) * height + line) * width + k];
+            re += factor * value.real();
+            im += factor * value.imag();
+        }
     }
     out = C(re, im);
 """
@@ -101,13 +117,39 @@ def fold_bands(spectrum: AnyArray, table: BandTable) -> AnyArray:
     return out
 
 
+def fold_blocks(blocks: AnyArray, factors: AnyArray, out: AnyArray) -> None:
+    """Multiply blocks of spectra of images by a filter and add them up, on CuPy.
+
+    Parameters
+    ----------
+    blocks : complex array, shape (images, down, across, height, width)
+        May be a view.
+    factors : real array, shape (down, across, height, width)
+    out : complex array, shape (images, height, width)
+    """
+    size = np.int32 if max(out.size, factors.size) < 2**31 else np.int64
+    _kernel_2d()(blocks, factors, *(size(n) for n in factors.shape), out)
+
+
 @cache
 def _kernel() -> Any:
     import cupy
 
     return cupy.ElementwiseKernel(
-        "raw C spectrum, raw R factors, raw int32 filters, I rows, I n, I n_out",
+        "raw C spectrum, raw R factors, raw int32 filters, I rows, I n_in, I n_out",
         "C out",
         _BODY,
         "scatdask_fold_bands",
+    )
+
+
+@cache
+def _kernel_2d() -> Any:
+    import cupy
+
+    return cupy.ElementwiseKernel(
+        "raw C blocks, raw R factors, I n_down, I n_across, I height, I width",
+        "C out",
+        _BODY_2D,
+        "scatdask_fold_blocks",
     )

@@ -41,8 +41,11 @@ def free_memory(x: AnyArray) -> int | None:
     if is_cupy(x):
         import cupy
 
+        pool = cupy.get_default_memory_pool()
         with x.device:
-            return int(x.device.mem_info[0] + cupy.get_default_memory_pool().free_bytes())
+            free = x.device.mem_info[0] + pool.free_bytes()
+            limit = pool.get_limit()  # 0 for none
+            return int(min(free, limit - pool.used_bytes()) if limit else free)
     if is_on_device(x):
         cuda = sys.modules["torch"].cuda
         held = cuda.memory_reserved(x.device) - cuda.memory_allocated(x.device)
