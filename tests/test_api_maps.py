@@ -172,6 +172,25 @@ def test_non_finite_samples_touch_the_same_outputs(x):
     assert not touched.isel(level=[0, 2]).any()
 
 
+@pytest.mark.filterwarnings("ignore::xarray.SerializationWarning")
+def test_maps_of_wind(data_folder):
+    with xr.open_dataset(data_folder / "eraint_uvz.nc", engine="scipy", chunks={}) as winds:
+        speed = np.hypot(winds.u, winds.v).isel(month=0).chunk(level=1, longitude=100)
+        options = {"J": 2, "L": 2, "max_order": 1, "boundary": ("reflect", "periodic")}
+        lazy = speed.scat.scattering2d(**options, dims=("latitude", "longitude"))
+        eager = speed.load().scat.scattering2d(**options, dims=("latitude", "longitude"))
+        np.testing.assert_array_equal(lazy.latitude, winds.latitude[::4])
+        xr.testing.assert_allclose(lazy.compute(), eager, rtol=1e-4, atol=1e-4)
+        assert eager.wavelength1.values[1] == pytest.approx(2.0)
+        assert eager.wavelength1.units == "degrees"
+        # Jets lie along parallels: winds vary across them, and more so at the larger scale.
+        strength = eager.mean(("level", "latitude", "longitude"))
+        first = strength.isel(path=slice(1, None)).values.reshape(2, 2)
+        np.testing.assert_array_equal(eager.theta1[1:3], [90, 0])
+        assert (first[:, 0] > 2 * first[:, 1]).all()
+        assert (first[1] > first[0]).all()
+
+
 # Paths
 
 

@@ -100,28 +100,38 @@ def check(case, data, most_chunks, most_blocks):
     assert worst(transform, got, whole(transform, x), x) <= TOLERANCE["float64"]
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
-@given(signals(), st.data())
-def test_signals_in_any_chunks(case, data):
-    check(case, data, most_chunks=50, most_blocks=8)
+# For each kind what draws it, how many cases, chunks along an axis, and blocks along an axis.
+KINDS = {
+    "signals": (signals, 25, 50, 8),
+    "images": (images, 25, 8, 3),
+    "volumes": (volumes, 12, 4, 2),
+    "joint": (joint, 25, 30, 5),
+}
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
-@given(images(), st.data())
-def test_images_in_any_chunks(case, data):
-    check(case, data, most_chunks=8, most_blocks=3)
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_chunking_equals_one_array(kind):
+    cases, n_cases, most_chunks, most_blocks = KINDS[kind]
+
+    @settings(max_examples=n_cases, deadline=None, derandomize=True)
+    @given(cases(), st.data())
+    def some(case, data):
+        check(case, data, most_chunks, most_blocks)
+
+    some()
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
-@given(volumes(), st.data())
-def test_volumes_in_any_chunks(case, data):
-    check(case, data, most_chunks=4, most_blocks=2)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_chunking_equals_one_array_in_many_new_cases(kind):
+    cases, n_cases, most_chunks, most_blocks = KINDS[kind]
 
+    @settings(max_examples=10 * n_cases, deadline=None, derandomize=False)
+    @given(cases(), st.data())
+    def many(case, data):
+        check(case, data, most_chunks, most_blocks)
 
-@settings(max_examples=25, deadline=None, derandomize=True)
-@given(joint(), st.data())
-def test_joint_scattering_in_any_chunks(case, data):
-    check(case, data, most_chunks=30, most_blocks=5)
+    many()
 
 
 EXAMPLES = {
