@@ -234,13 +234,13 @@ class Transform(ABC):
 
         Parameters
         ----------
-        x : array, shape (..., *core)
+        x : array, shape ``(..., *core)``
             Real samples, of any library of the array API standard. Never written to. The
             transform's `ndim` last axes are its core axes.
 
         Returns
         -------
-        array, shape (..., path, *core)
+        array, shape ``(..., path, *core)``
             Core axes are absent where there is one number for the whole signal, as for
             ``T="global"``. Where each path keeps its own rate (``T=0``) a list with one array of
             shape ``(..., n_out)`` for each.
