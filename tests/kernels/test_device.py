@@ -1,4 +1,4 @@
-"""What kernels do on CuPy only, run on a CPU: torch in its place, with fused operations in NumPy."""
+"""What kernels do on CuPy only, run on a CPU: torch stands in, fused operations are in NumPy."""
 
 import sys
 
