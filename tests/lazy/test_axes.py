@@ -47,7 +47,7 @@ def cases(draw):
     return transform, (*batch, *shape), chunks, lengths
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=35, deadline=None, derandomize=True)
 @given(cases())
 def test_any_chunking_equals_one_array(case):
     transform, shape, chunks, lengths = case
