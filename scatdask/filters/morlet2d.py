@@ -32,6 +32,8 @@ Array = NDArray[np.float64]
 
 SIGMA_0 = 0.8
 XI_0 = 3 / 8
+# Singular values that are smaller by this share than the largest are rounding.
+SVD_ROUNDING = 1e-15
 
 
 @dataclass(frozen=True)
@@ -237,18 +239,15 @@ def _turns(bins: range, half: int, n: int) -> Array:
     return np.concatenate([np.cos(circle)[place], np.sin(circle)[place]], axis=1)
 
 
-def _separated(envelope: Array, tolerance: float) -> tuple[Array, Array]:
-    """Write a matrix, smooth and even in its two indices together, as a sum of few outer products.
+def _separated(envelope: Array, step: int, tolerance: float) -> tuple[Array, Array]:
+    """Write a matrix, even in its two indices together, as a sum of few outer products.
 
-    Returns the factors of the rows (row, term) and of the columns (term, column); each is even or
-    odd.
+    Every column is to be a combination of those that lie `step` apart. Returns the factors of the
+    rows (row, term) and of the columns (term, column); each is even or odd.
     """
-    half = envelope.shape[1] // 2
-    # Columns that lie closer than half a standard deviation span all others.
-    step = max(half // 24, 1)
-    some = envelope[:, half % step :: step]
+    some = envelope[:, envelope.shape[1] // 2 % step :: step]
     rows, singular, _ = np.linalg.svd(some, full_matrices=False)
-    rows = rows[:, singular > tolerance * singular[0]]
+    rows = rows[:, singular > max(tolerance, SVD_ROUNDING) * singular[0]]
     return rows, rows.T @ envelope
 
 
@@ -309,7 +308,10 @@ def sample_morlet2d(
     f_y, f_x = wavelet.centre
     kappa = np.sum(envelope * np.cos(2 * np.pi * (f_y * v + f_x * u))) / np.sum(envelope)
 
-    rows, columns = _separated(envelope, tolerance)
+    # A column is a Gaussian whose centre moves from one to the next: those that lie less than a
+    # third of a standard deviation apart, if there are enough, span all between.
+    step = 0.3 * math.sqrt(determinant * var_x) / max(abs(covariance), 1e-9 * var_x) / rate
+    rows, columns = _separated(envelope, max(min(int(step), half[1] // 24), 1), tolerance)
     is_even = np.sum(columns * columns[:, ::-1], axis=1) > 0
     turns = [_turns(part, m, n) for part, m, n in zip(bins, half, shape, strict=True)]
     left, right = [], []

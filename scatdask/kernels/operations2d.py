@@ -21,20 +21,15 @@ from scatdask.arrays import (
     AnyArray,
     Scratch,
     array_namespace,
-    device_of,
     fft_of,
-    fold_blocks,
     from_numpy,
-    is_cupy,
     is_numpy,
     matmul,
 )
 from scatdask.filters import SampledFilter2D
-from scatdask.transforms.scattering2d import BAND_BYTES
+from scatdask.transforms.cost2d import BAND_BYTES, GROUP, LARGEST_WHOLE
 
 AXES = (-2, -1)
-# Outputs that one matrix averages to: fewer are too small for BLAS, more reach too far.
-GROUP = 32
 
 
 def centred_spectrum(half: AnyArray, width: int, scratch: Scratch, name: str) -> AnyArray:
@@ -87,8 +82,7 @@ class FoldedFilter2D:
     factors : array or None
         Response on the blocks, shape ``(down, across, *shape)``, scaled such that an inverse FFT
         of the folded product gives the subsampled image. For NumPy each value stands twice along
-        the last axis: pairs of reals are multiplied faster than complex numbers by reals. Real
-        for CuPy too, and complex for others.
+        the last axis: pairs of reals are multiplied faster than complex numbers by reals.
     terms : (array, array) or None
         Where the whole would be large, for NumPy: matrices whose product it is, of shapes ``(down,
         1, shape[0], terms)`` and ``(across, terms, shape[1])``, the second with pairs.
@@ -108,7 +102,6 @@ def fold_filter2d(
     shape: tuple[int, int],
     dtype: str,
     *,
-    largest: int,
     like: AnyArray,
 ) -> FoldedFilter2D:
     """Lay a sampled filter out for folding.
@@ -119,8 +112,6 @@ def fold_filter2d(
     shape : (int, int)
         Shape of the subsampled image; each side divides that of the DFT.
     dtype : {"float32", "float64"}
-    largest : int
-        Bins up to which the response is kept as a whole on NumPy.
     like : array
         Where the values are to live.
     """
@@ -138,7 +129,7 @@ def fold_filter2d(
         origin = sampled.origin[0] + margins[0][0], sampled.origin[1] + margins[1][0]
     where = blocks[0], blocks[1]
     (down, across), (height, width) = (high - low for low, high in blocks), shape
-    if is_numpy(like) and left.shape[0] * right.shape[1] > largest:
+    if is_numpy(like) and left.shape[0] * right.shape[1] > LARGEST_WHOLE:
         pairs = np.repeat(right.astype(dtype), 2, axis=1)
         pairs = np.moveaxis(pairs.reshape(-1, across, 2 * width), 1, 0)
         terms = left.astype(dtype).reshape(down, 1, height, -1), np.ascontiguousarray(pairs)
@@ -149,8 +140,6 @@ def fold_filter2d(
     whole = np.moveaxis(whole.reshape(down, height, across, width), 2, 1)
     if is_numpy(like):
         factors = np.repeat(whole.astype(dtype), 2, axis=-1)
-    elif is_cupy(like):
-        factors = from_numpy(whole.astype(dtype), like=like)
     else:
         factors = from_numpy(whole.astype(np.result_type(dtype, np.complex64)), like=like)
     return FoldedFilter2D(shape, where, factors, None, origin)
@@ -239,13 +228,6 @@ def filtered_modulus2d(
         product = scratch.empty("product", whole, blocks.dtype)
         for index, folded in enumerate(filters):
             _fold_into(product[index * batch : (index + 1) * batch], blocks, folded, scratch)
-    elif is_cupy(blocks):
-        xp = array_namespace(blocks)
-        shape = (len(filters) * batch, *filters[0].shape)
-        product = xp.empty(shape, dtype=blocks.dtype, device=device_of(blocks))
-        for index, folded in enumerate(filters):
-            target = product[index * batch : (index + 1) * batch]
-            fold_blocks(_covered(blocks, folded), folded.factors, target)
     else:
         xp = array_namespace(blocks)
         parts = [

@@ -21,7 +21,6 @@ from scatdask.arrays import (
     batch_bytes,
     complex_dtype,
     fft_of,
-    is_numpy,
 )
 from scatdask.filters import gaussian, low_pass_taps, sample_morlet2d
 from scatdask.kernels.keep import Keep
@@ -37,7 +36,8 @@ from scatdask.kernels.operations2d import (
 )
 from scatdask.kernels.writer import Writer
 from scatdask.transforms import Scattering2D
-from scatdask.transforms.scattering2d import CACHE_BYTES, LARGEST_WHOLE, Branch
+from scatdask.transforms.cost2d import wavelets_at_once
+from scatdask.transforms.scattering2d import Branch
 
 Filters = dict[tuple[int, int], FoldedFilter2D]
 Smoothers = dict[int, tuple[AxisSmoother, AxisSmoother]]
@@ -78,7 +78,6 @@ def _sampled_filters(transform: Scattering2D, shape: tuple[int, ...], like: Like
             sampled,
             (height // step, width // step),
             transform.dtype,
-            largest=LARGEST_WHOLE,
             like=like.array,
         )
     return filters
@@ -167,7 +166,7 @@ class _Cascade:
         self.writer, self.scratch = Writer(transform, x, keep), Scratch(x)
         self.filters = sampled_filters(transform, self.shape, x)
         self.smoothers = _smoothers(transform, self.shape, keep, Like(x))
-        self.budget = CACHE_BYTES if is_numpy(x) else batch_bytes(x)
+        self.budget = batch_bytes(x)
 
     def smooth(self, samples: AnyArray, rate: int) -> AnyArray:
         """Average images that are subsampled by a rate, shape (batch, height, width)."""
@@ -218,8 +217,7 @@ class _Cascade:
     def _batches(
         self, members: tuple[int, ...], batch: int, rate: int
     ) -> Iterator[tuple[int, ...]]:
-        """Cut wavelets that a batch of images goes through into parts of about equal size."""
-        at_once = self.transform.wavelets_at_once(batch, self.shape, rate, self.budget)
-        count, parts = len(members), -(-len(members) // at_once)
-        for part in range(parts):
-            yield members[count * part // parts : count * (part + 1) // parts]
+        """Cut wavelets that a batch of images goes through into batches that fit the cache."""
+        size = wavelets_at_once(self.transform, len(members), batch, self.shape, rate, self.budget)
+        for start in range(0, len(members), size):
+            yield members[start : start + size]

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from scatdask.filters import Wavelet2D, low_pass_sigma2d, morlet_bank2d, morlet_box2d
+from scatdask.filters import Wavelet2D, low_pass_sigma2d, morlet_bank2d
+from scatdask.transforms import cost1d, cost2d
 from scatdask.transforms.base import BOUNDARIES, DTYPES, Output, Transform
 from scatdask.transforms.validation import (
     as_boundary,
@@ -45,16 +46,6 @@ EVERYWHERE = 2**40
 # As for signals in time: the halo bounds errors relative to the largest sample, and the largest
 # coefficient of a path may be this many times smaller.
 FAINTNESS = 1000
-# Bytes of the images that are filtered at once: what fits the second-level cache beside filters.
-CACHE_BYTES = 2**20
-# Filters of up to this many bins are kept as a whole; of larger ones a few rows are made at a time.
-LARGEST_WHOLE = 2**19
-# Bytes of such a few rows.
-BAND_BYTES = 2**18
-# Separable terms of which even elongated wavelets consist, at most.
-MOST_TERMS = 60
-# Bytes of the objects that hold one sampled filter, beside its values.
-FILTER_OVERHEAD = 4096
 
 
 @dataclass(frozen=True)
@@ -249,6 +240,15 @@ class Scattering2D(Transform):
             for (j, n2s), wavelets in alike.items()
         )
 
+    @cached_property
+    def filters(self) -> tuple[tuple[int, int], ...]:
+        """The subsampling of the image and the index of the wavelet, of each filter."""
+        found = {(1, n1) for branch in self.branches for n1 in branch.wavelets}
+        for branch in self.branches:
+            for _, children in branch.children:
+                found |= {(self.rate(branch.j), n2) for n2 in children}
+        return tuple(sorted(found))
+
     def paths(self, spacing: float | tuple[float, ...] | None = None) -> xr.Dataset:
         """Return the table of paths.
 
@@ -401,28 +401,11 @@ class Scattering2D(Transform):
     @property
     def filter_tolerance(self) -> float:
         """Share of a filter's peak below which its response is lost in the rounding of the FFT."""
-        return float(np.finfo(self.dtype).eps) / 10
-
-    @cached_property
-    def filters(self) -> tuple[tuple[int, int], ...]:
-        """The subsampling of the image and the index of the wavelet, of each filter."""
-        found = {(1, n1) for branch in self.branches for n1 in branch.wavelets}
-        for branch in self.branches:
-            for _, children in branch.children:
-                found |= {(self.rate(branch.j), n2) for n2 in children}
-        return tuple(sorted(found))
-
-    def image_bytes(self, shape: tuple[int, ...], rate: int) -> int:
-        """Return the bytes of one complex image of a shape, subsampled along both axes."""
-        return 2 * np.dtype(self.dtype).itemsize * math.prod(n // rate for n in shape)
+        return cost1d.filter_tolerance(self.dtype)
 
     def rows_at_once(self, rows: int, shape: tuple[int, ...]) -> int:
         """Return how many images of a padded shape the kernel takes in one pass."""
-        return max(min(rows, CACHE_BYTES // self.image_bytes(shape, 1)), 1)
-
-    def wavelets_at_once(self, batch: int, shape: tuple[int, ...], rate: int, budget: int) -> int:
-        """Return by how many wavelets a batch of images may be filtered in some bytes at once."""
-        return max(budget // (batch * self.image_bytes(shape, rate)), 1)
+        return cost2d.rows_at_once(self, rows, shape)
 
     def workspace(self, rows: int, shape: tuple[int, ...]) -> int:
         """Return the bytes that the kernel needs beside its input, output and filters.
@@ -434,76 +417,15 @@ class Scattering2D(Transform):
         shape : (int, int)
             Padded shape of each.
         """
-        spectrum = rows * self.image_bytes(shape, 1)
-        # The first FFT is in complex128; its result is half a spectrum, as are those below.
-        beginning = rows * 10 * (math.prod(shape) + 2 * shape[0]) + spectrum // 2
-        product = parents = modulus2 = passing = band = 0
-        for branch in self.branches:
-            rate = self.rate(branch.j)
-            batch = rows * self._evenly(len(branch.wavelets), rows, shape, rate)
-            first = batch * self.image_bytes(shape, rate)
-            product = max(product, first)
-            # Modulus, its spectrum and the blocks of that.
-            parents = max(parents, first // 2 + (2 * first if branch.children else 0))
-            passing = max(passing, first)
-            for j2, children in branch.children:
-                below = self.rate(j2)
-                count = batch * self._evenly(len(children), batch, shape, below)
-                second = count * self.image_bytes(shape, below)
-                product, modulus2 = max(product, second), max(modulus2, second // 2)
-                passing = max(passing, second)
-        if any(self._bins(rate, n, shape) > LARGEST_WHOLE for rate, n in self.filters):
-            band = 2 * BAND_BYTES + 8 * 2**13
-        blocks = spectrum if self.branches and max(self.rates) > 1 else 0
-        cascade = spectrum + blocks + product + parents + modulus2 + passing + band
-        return max(beginning, cascade)
-
-    def _evenly(self, members: int, batch: int, shape: tuple[int, ...], rate: int) -> int:
-        """Return the size of the largest of even batches of wavelets."""
-        at_once = self.wavelets_at_once(batch, shape, rate, CACHE_BYTES)
-        return -(-members // -(-members // at_once))
+        return cost2d.workspace(self, rows, shape)
 
     def filter_memory(self, shape: tuple[int, ...]) -> int:
         """Return the bytes of the filters for images of a padded shape, which are kept."""
-        words = 0
-        for rate, n in self.filters:
-            bins = self._bins(rate, n, shape)
-            if bins > LARGEST_WHOLE:
-                bins = MOST_TERMS * sum(shape) // rate
-            words += 2 * bins
-        # The low-pass, as matrices.
-        reach = 2 * round(6 * self.low_pass)
-        for rate in {1, *self.rates}:
-            step = self.alignment
-            words += sum(n // step * (40 * step + reach) // rate for n in shape)
-        return np.dtype(self.dtype).itemsize * words + FILTER_OVERHEAD * len(self.filters)
-
-    def _bins(self, rate: int, n: int, shape: tuple[int, ...]) -> int:
-        """Return the bins of the blocks that a filter covers; see `kernels.operations2d`."""
-        wavelet, bins = self.wavelets[n], 1
-        box = morlet_box2d(wavelet, self.filter_tolerance)
-        for size, (low, high) in zip(shape, box, strict=True):
-            length, folded = size // rate, size // self.rate(wavelet.j)
-            if max(-low, high) * rate < 0.5:
-                first, last = (round((f * rate + 0.5) * length) for f in (low, high))
-                length = (-(-last // folded) - first // folded) * folded
-            bins *= length
-        return bins
+        return cost2d.filter_memory(self, shape)
 
     def flops(self, shape: tuple[int, ...]) -> float:
         """Estimate the floating-point operations for an input of a shape ``(..., y, x)``.
 
         Counts ``5 n log2 n`` for a complex FFT of n samples and half for a real one.
         """
-        *batch, height, width = shape
-
-        def fft(rate: int) -> float:
-            n = max(height // rate, 1) * max(width // rate, 1)
-            return 5 * n * math.log2(max(n, 2))
-
-        total = fft(1) / 2
-        for branch in self.branches:
-            each = fft(self.rate(branch.j)) * (1.5 if branch.children else 1)
-            each += sum(len(some) * fft(self.rate(j2)) for j2, some in branch.children)
-            total += len(branch.wavelets) * each
-        return math.prod(batch) * total
+        return cost2d.flops(self, shape)
