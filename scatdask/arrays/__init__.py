@@ -8,7 +8,6 @@ are not finite, the operation is here, under one name for all.
 from scatdask.arrays.bands import BandTable, band_table, fold_bands, fold_blocks
 from scatdask.arrays.elementwise import (
     Scratch,
-    matmul,
     modulus,
     power,
     scale_factors,
@@ -40,6 +39,7 @@ from scatdask.arrays.memory import (
     is_out_of_memory,
     release_memory,
 )
+from scatdask.arrays.products import matmul
 
 __all__ = [
     "CACHE_BYTES",

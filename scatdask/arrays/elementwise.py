@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import array_api_compat as compat
 import numpy as np
 
 from scatdask.arrays.library import AnyArray, array_namespace, device_of, from_numpy, is_numpy
@@ -58,14 +57,6 @@ def power(a: AnyArray, exponent: float) -> AnyArray:
     safe = xp.where(positive, a, xp.ones_like(a))
     root = xp.sqrt(safe) if exponent == 0.5 else safe**exponent
     return xp.where(positive, root, xp.zeros_like(a))
-
-
-def matmul(a: AnyArray, b: AnyArray) -> AnyArray:
-    """Return the matrix product in the full precision of its factors."""
-    if compat.is_jax_array(a):
-        # On GPUs and TPUs its default is to round the factors to ten bits or less.
-        return array_namespace(a).matmul(a, b, precision="highest")
-    return a @ b
 
 
 class Scratch:

@@ -1,13 +1,50 @@
-"""Products of real matrices with complex arrays, and what follows them."""
+"""Matrix products: in full precision, in one thread, of real matrices with complex arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import array_api_compat as compat
 import numpy as np
 
-from scatdask.arrays.elementwise import Scratch, matmul, modulus
-from scatdask.arrays.library import AnyArray, from_numpy, is_numpy
+from scatdask.arrays.elementwise import Scratch, modulus
+from scatdask.arrays.library import AnyArray, array_namespace, from_numpy, is_numpy
+
+# Multiplications in one call of OpenBLAS for which it starts no threads. Blocks are what runs in
+# parallel: its threads would wait for each other, ten times as long as the work takes.
+_ONE_THREAD = 2**18
+
+
+def matmul(a: AnyArray, b: AnyArray) -> AnyArray:
+    """Return the matrix product in the full precision of its factors."""
+    if is_numpy(a):
+        return _small_products(a, b) if a.ndim >= b.ndim == 2 else a @ b
+    if compat.is_jax_array(a):
+        # On GPUs and TPUs its default is to round the factors to ten bits or less.
+        return array_namespace(a).matmul(a, b, precision="highest")
+    return a @ b
+
+
+def _small_products(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Multiply by many small products, which NumPy calls in one loop."""
+    (m, n), columns = a.shape[-2:], b.shape[1]
+    if m * n * columns <= _ONE_THREAD:
+        return np.matmul(a, b, out=out)
+    if out is None:
+        out = np.empty((*a.shape[:-1], columns), np.result_type(a, b))
+    if a.ndim == 2 and columns > m:
+        # The transposed product has the same elements; its long side comes first.
+        _small_products(b.T, a.T, out.T)
+        return out
+    size = max(_ONE_THREAD // (n * columns) // 8, 1) * 8
+    whole = m // size * size
+    if whole:
+        shape = (*a.shape[:-2], whole // size, size)
+        parts = out[..., :whole, :].reshape(*shape, columns)
+        np.matmul(a[..., :whole, :].reshape(*shape, n), b, out=parts)
+    if whole < m:
+        np.matmul(a[..., whole:, :], b, out=out[..., whole:, :])
+    return out
 
 
 def real_matrix(matrix: np.ndarray, *, like: AnyArray) -> AnyArray:
@@ -26,7 +63,7 @@ def real_product(matrix: AnyArray, z: AnyArray, scratch: Scratch, name: str) -> 
         return matmul(matrix, z)
     shape = matrix.shape[0], 2 * z.shape[1]
     out = scratch.empty(name, shape, matrix.dtype)
-    return np.matmul(matrix, z.view(matrix.dtype), out=out).view(z.dtype)
+    return _small_products(matrix, z.view(matrix.dtype), out).view(z.dtype)
 
 
 def moduli_of_sums(

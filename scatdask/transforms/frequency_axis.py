@@ -11,6 +11,9 @@ import numpy as np
 from scatdask.filters import Wavelet, low_pass_sigma
 from scatdask.filters.quefrency import quefrency_bank, quefrency_taps
 
+# Share of its peak below which what a wavelet reaches, or differs from its twin by, is left out.
+NEGLIGIBLE = {"float32": 1e-6, "float64": 1e-13}
+
 
 @dataclass(frozen=True)
 class FrequencyAxis:
@@ -97,7 +100,7 @@ class FrequencyAxis:
     def are_mirrored(self, n_fr: int, dtype: str) -> bool:
         """Say whether a wavelet of positive quefrency and its twin have conjugate taps."""
         taps, twin = self.taps(n_fr), self.taps(n_fr + self.n_pairs)
-        return bool(np.abs(taps - twin.conj()).max() <= np.finfo(dtype).eps * np.abs(taps).max())
+        return bool(np.abs(taps - twin.conj()).max() <= NEGLIGIBLE[dtype] * np.abs(taps).max())
 
     def moduli_at(self, n_fr: int, places: tuple[int, ...], n_rows: int, dtype: str) -> np.ndarray:
         """Return the places at which the modulus of a filter is needed for outputs at others."""
@@ -109,7 +112,7 @@ class FrequencyAxis:
         # Where a wavelet does not reach there is nothing to average.
         at, weight = np.arange(0, self.length, step), np.abs(self.taps(n_fr))
         nearest = np.max(weight[(at[:, None] - np.arange(n_rows)) % self.length], axis=1)
-        return at[nearest > 8 * np.finfo(dtype).eps * weight.max()]
+        return at[nearest > NEGLIGIBLE[dtype] * weight.max()]
 
     def matrix(self, n_fr: int, at: np.ndarray, n_rows: int) -> np.ndarray:
         """Return what each first-order wavelet gives to each place, shape (len(at), n_rows)."""

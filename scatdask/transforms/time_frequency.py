@@ -16,6 +16,7 @@ low-pass among them, ``spin = 0``, needs no further :math:`\phi_F`.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
@@ -524,7 +525,16 @@ class TimeFrequencyScattering(Transform):
             for strip in plane.strips:
                 m, places = self._sizes(plane, strip)
                 words += m * (2 * plane.n_rows + places)
-        return self.cascade.filter_memory(shape) + np.dtype(self.dtype).itemsize * words
+        # Along time they are those of a scattering in time with the same parents and children.
+        rows_of = {plane.n2: plane.n_rows for plane in self.planes}
+        needed = tuple(
+            row
+            for row, path in enumerate(self.cascade.all_path_indices)
+            if (len(path) == 1 and path[0] < max(rows_of.values(), default=0))
+            or (len(path) == 2 and path[0] < rows_of.get(path[1], 0))
+        )
+        in_time = dataclasses.replace(self.cascade, selection=needed or (0,))
+        return in_time.filter_memory(shape) + np.dtype(self.dtype).itemsize * words
 
     def flops(self, shape: tuple[int, ...]) -> float:
         """Estimate the floating-point operations for an input of a shape ``(..., n)``.
