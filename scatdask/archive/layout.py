@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from scatdask.blocks import Block, Grid, block_lengths, block_memory, block_of
+from scatdask.blocks import Block, Grid, block_lengths, block_memory, block_of, slab
 from scatdask.transforms import Transform
 
 # Output chunks beyond this are split along `path`; a task still writes all of them.
@@ -154,6 +155,20 @@ class Layout:
         )
         return [block_of(transform, self.shape, part) for part in itertools.product(*ranges)]
 
+    def padded_shapes(self, transform: Transform) -> list[tuple[tuple[int, ...], int]]:
+        """Return the shapes of the FFTs of a signal, and how many parts have each."""
+        by_axis = []
+        for axis, (n, size) in enumerate(zip(self.shape, self.at_once, strict=True)):
+            last = (n - 1) // size * size
+            counts = Counter({slab(transform, n, last, n, axis=axis).length: 1})
+            if last:
+                counts[slab(transform, n, 0, size, axis=axis).length] += last // size
+            by_axis.append(counts.items())
+        return [
+            (tuple(length for length, _ in each), math.prod(count for _, count in each))
+            for each in itertools.product(*by_axis)
+        ]
+
     def output_shapes(self, transform: Transform) -> list[tuple[int, ...]]:
         """Return the shape of each output array; core axes are absent where it has no stride."""
         return [
@@ -211,6 +226,8 @@ def make_layout(
     batch_dims = tuple(d for d in stored.sizes if d not in dims)
     batch_shape = tuple(stored.sizes[d] for d in batch_dims)
     batch_block = [min(stored.chunks[d], max(stored.sizes[d], 1)) for d in batch_dims]
+    whole = tuple(-(-n // transform.alignment) * transform.alignment for n in shape)
+    budget = memory - stored.buffer
     while True:
         try:
             lengths = block_lengths(
@@ -218,10 +235,9 @@ def make_layout(
                 shape,
                 math.prod(batch_block),
                 stored.bytes_per_sample,
-                memory - stored.buffer,
+                budget,
                 at_least=tuple(stored.chunks[dim] for dim in dims),
             )
-            break
         except MemoryError:
             if math.prod(batch_block) == 1:
                 if transform.halo >= max(shape):
@@ -231,17 +247,35 @@ def make_layout(
             # read their chunks more often.
             widest = int(np.argmax(batch_block))
             batch_block[widest] = -(-batch_block[widest] // 2)
-    whole = tuple(-(-n // transform.alignment) * transform.alignment for n in shape)
-    return Layout(
-        variable,
-        dims,
-        shape,
-        batch_dims,
-        batch_shape,
-        tuple(batch_block),
-        whole if transform.outputs[0].stride is None else lengths,
-        lengths,
-    )
+            budget = memory - stored.buffer
+            continue
+        for sides in (lengths, _evened(transform, shape, lengths)):
+            layout = Layout(
+                variable,
+                dims,
+                shape,
+                batch_dims,
+                batch_shape,
+                tuple(batch_block),
+                whole if transform.outputs[0].stride is None else sides,
+                sides,
+            )
+            if layout_memory(transform, layout, stored) <= memory:
+                return layout
+        budget = memory - stored.buffer - _other_filters(transform, layout)
+        budget = min(budget, _block_memory(transform, layout, stored) - 1)
+
+
+def _evened(
+    transform: Transform, shape: tuple[int, ...], lengths: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Return sides of as many blocks whose last ones are about as large as the others.
+
+    They share padded shapes then, and so filters.
+    """
+    counts = [-(-n // length) for n, length in zip(shape, lengths, strict=True)]
+    unit = transform.alignment
+    return tuple(-(-n // (count * unit)) * unit for n, count in zip(shape, counts, strict=True))
 
 
 def _cannot_be_cut(
@@ -259,6 +293,18 @@ def _cannot_be_cut(
 
 def layout_memory(transform: Transform, layout: Layout, stored: StoredArray) -> int:
     """Return the peak bytes of one block."""
-    return stored.buffer + block_memory(
+    block = _block_memory(transform, layout, stored)
+    return stored.buffer + block + _other_filters(transform, layout)
+
+
+def _block_memory(transform: Transform, layout: Layout, stored: StoredArray) -> int:
+    return block_memory(
         transform, layout.rows, layout.shape, layout.at_once, stored.bytes_per_sample
     )
+
+
+def _other_filters(transform: Transform, layout: Layout) -> int:
+    """Return the bytes of the filters that are kept for other blocks, of other padded shapes."""
+    shapes = [lengths for lengths, _ in layout.padded_shapes(transform)]
+    filters = [transform.filter_memory(lengths) for lengths in shapes]
+    return sum(filters) - max(filters)

@@ -11,7 +11,7 @@ from dask.system import CPU_COUNT
 from dask.utils import format_bytes
 
 from scatdask.archive.layout import Layout, StoredArray, layout_memory
-from scatdask.archive.reads import chunks_touched, padded_shapes, samples_read
+from scatdask.archive.reads import chunks_touched, samples_read
 from scatdask.archive.speed import measured_speed
 from scatdask.transforms import Transform
 
@@ -114,7 +114,7 @@ class Plan:
         return sum(
             self.transform.flops((1, *lengths)) * count * math.prod(layout.batch_shape)
             for layout in self.layouts
-            for lengths, count in padded_shapes(self.transform, layout)
+            for lengths, count in layout.padded_shapes(self.transform)
         )
 
     @property

@@ -1,4 +1,4 @@
-"""What the blocks of a layout read, and the FFTs they take, counted axis by axis.
+"""What the blocks of a layout read, counted axis by axis.
 
 Blocks are a product of ranges along each axis, and so is what they read: counts multiply, and a
 job of a million blocks is counted in no time.
@@ -6,7 +6,6 @@ job of a million blocks is counted in no time.
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
@@ -36,21 +35,6 @@ def chunks_touched(transform: Transform, layout: Layout, stored: StoredArray) ->
         start = np.arange(0, n, max(block, 1), dtype=np.int64)
         total *= _n_chunks(start, np.minimum(start + block, n), stored.chunks[dim])
     return total
-
-
-def padded_shapes(transform: Transform, layout: Layout) -> list[tuple[tuple[int, ...], int]]:
-    """Return the shapes of the FFTs of a signal, and how many parts have each."""
-    by_axis = []
-    for axis, (n, size) in enumerate(zip(layout.shape, layout.at_once, strict=True)):
-        last = (n - 1) // size * size
-        lengths = [(slab(transform, n, last, n, axis=axis).length, 1)]
-        if last:
-            lengths.append((slab(transform, n, 0, size, axis=axis).length, last // size))
-        by_axis.append(lengths)
-    return [
-        (tuple(length for length, _ in combination), math.prod(count for _, count in combination))
-        for combination in itertools.product(*by_axis)
-    ]
 
 
 def _n_chunks(start: np.ndarray, stop: np.ndarray, size: int) -> int:

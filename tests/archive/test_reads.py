@@ -8,7 +8,7 @@ from collections import Counter
 
 from hypothesis import given
 
-from scatdask.archive.reads import chunks_touched, padded_shapes, samples_read
+from scatdask.archive.reads import chunks_touched, samples_read
 from tests.archive.common import layouts
 
 
@@ -41,6 +41,6 @@ def test_shapes_of_ffts_are_those_of_the_blocks(drawn):
         for part in layout.parts(transform, block)
     )
     counted = Counter()
-    for shape, count in padded_shapes(transform, layout):
+    for shape, count in layout.padded_shapes(transform):
         counted[shape] += count
     assert counted == shapes

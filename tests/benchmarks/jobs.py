@@ -25,8 +25,8 @@ def make_archive(folder: str, shape: tuple[int, ...], chunks: tuple[int, ...], *
     ----------
     folder : str
         Where archives are kept.
-    shape, chunks : (int, int)
-        Channels and samples.
+    shape, chunks : tuple of int
+        Channels, and samples along one, two or three dimensions.
     **how
         ``dtype``, and ``scale_factor`` for packed integers.
 
@@ -43,6 +43,7 @@ def make_archive(folder: str, shape: tuple[int, ...], chunks: tuple[int, ...], *
     if path.exists():
         return str(path)
     partial = path.with_suffix(".part")
+    core = ("time",) if len(shape) == 2 else ("depth", "lat", "lon")[1 - len(shape) :]
     time_axis = xr.DataArray(np.arange(shape[1]) / 100.0, dims="time", attrs={"units": "s"})
     xr.Dataset(coords={"time": time_axis}).to_zarr(partial, mode="w", zarr_format=2)
     array = zarr.open_group(partial, mode="r+").create_array(
@@ -52,15 +53,16 @@ def make_archive(folder: str, shape: tuple[int, ...], chunks: tuple[int, ...], *
         dtype=dtype,
         fill_value=None,  # or xarray would take samples of 0 as missing
         chunk_key_encoding={"name": "v2", "separator": "."},
-        attributes={"_ARRAY_DIMENSIONS": ["channel", "time"]}
+        attributes={"_ARRAY_DIMENSIONS": ["channel", *core]}
         | ({"scale_factor": how["scale_factor"]} if "scale_factor" in how else {}),
     )
     rng = np.random.default_rng(0)
+    step = max(chunks[1], 2**20 // math.prod(shape[2:]))
     for low in range(0, shape[0], chunks[0]):
-        for start in range(0, shape[1], max(chunks[1], 2**20)):
-            stop = min(start + max(chunks[1], 2**20), shape[1])
+        for start in range(0, shape[1], step):
+            stop = min(start + step, shape[1])
             rows = min(low + chunks[0], shape[0]) - low
-            values = rng.standard_normal((rows, stop - start), dtype=np.float32)
+            values = rng.standard_normal((rows, stop - start, *shape[2:]), dtype=np.float32)
             if dtype.kind == "i":
                 values = np.round(values * 1000)
             array[low : low + rows, start:stop] = values.astype(dtype)

@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+# Core dimensions of the archives that `jobs.make_archive` writes.
+DIMS = {1: ("time",), 2: ("lat", "lon"), 3: ("depth", "lat", "lon")}
+
 
 def peak_bytes() -> int:
     """Return the peak resident memory of this process since it began.
@@ -45,7 +48,7 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
     import scatdask
     from scatdask.archive import Job
 
-    transform = scatdask.Scattering1D(**case["transform"])
+    transform = getattr(scatdask, case.get("kind", "Scattering1D"))(**case["transform"])
     client = None
     if case["pool"] == "cluster":
         import distributed
@@ -63,7 +66,8 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
 
     on_worker(reset_peak)
     base = on_worker(peak_bytes)
-    job = Job(case["source"], case["target"], transform, dim="time", memory=case["memory"])
+    dims = DIMS[transform.ndim]
+    job = Job(case["source"], case["target"], transform, dims=dims, memory=case["memory"])
     job.run(client, progress=False, overwrite=True)
     peak = on_worker(peak_bytes)
     plan = job.plan()
@@ -77,7 +81,7 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
         "planned_block": plan.block_memory,
         "over_plan": peak / plan.peak_memory,
         "block_over_plan": (peak - base) / plan.block_memory,
-        "block": [plan.layouts[0].rows, plan.layouts[0].lengths[0]],
+        "block": [plan.layouts[0].rows, *plan.layouts[0].lengths],
         "blocks": plan.blocks,
     }
 

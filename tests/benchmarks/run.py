@@ -7,9 +7,7 @@ The rival is Kymatio 0.3.0, in an environment that `kymatio_env.py` makes (a net
 once). Sides of a comparison run in turn, in processes of their own, one thread each. Run it on a
 machine that does nothing else; ``--trial`` is for seeing that it works.
 
-With `mkl_fft` and `mkl-service` installed, the kernel is also timed on that FFT library. The part
-"gpu" needs a CUDA device, and Kymatio and torch beside CuPy for a rival; without a device it is
-skipped.
+With `mkl_fft` and `mkl-service` installed, the kernel is also timed on that FFT library.
 """
 
 from __future__ import annotations
@@ -26,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import gpu
 import jobs
 import kymatio_env
 from compare import Side, in_process, in_turn, ratios
@@ -120,6 +117,58 @@ MEMORY = {
         "shape": (4, 2**20),
         "chunks": (4, 2**17),
         "transform": {"J": 8, "Q": 4, "T": "global"},
+    },
+    "images": {
+        "kind": "Scattering2D",
+        "shape": (1, 2048, 2048),
+        "chunks": (1, 512, 512),
+        "transform": {"J": 3, "L": 8, "boundary": ["reflect", "periodic"]},
+        "memory": "512 MiB",
+    },
+    "many small images": {
+        "kind": "Scattering2D",
+        "shape": (256, 128, 128),
+        "chunks": (64, 128, 128),
+        "transform": {"J": 3, "L": 8},
+    },
+    "a whole image": {
+        "kind": "Scattering2D",
+        "shape": (1, 1024, 1024),
+        "chunks": (1, 512, 512),
+        "transform": {"J": 4, "L": 8, "boundary": "periodic"},
+    },
+    "maps of volumes": {
+        "kind": "HarmonicScattering3D",
+        "shape": (1, 160, 160, 160),
+        "chunks": (1, 64, 64, 64),
+        "transform": {"J": 1, "L": 2, "method": "local"},
+        "memory": "512 MiB",
+    },
+    "integrals part by part": {
+        "kind": "HarmonicScattering3D",
+        "shape": (1, 160, 160, 160),
+        "chunks": (1, 64, 64, 64),
+        "transform": {"J": 1, "L": 2, "boundary": "reflect"},
+        "memory": "512 MiB",
+    },
+    "a whole volume": {
+        "kind": "HarmonicScattering3D",
+        "shape": (2, 128, 128, 128),
+        "chunks": (1, 128, 128, 128),
+        "transform": {"J": 2, "L": 2},
+    },
+    "time and frequency": {
+        "kind": "TimeFrequencyScattering",
+        "shape": (2, 2**19),
+        "chunks": (1, 2**17),
+        "transform": {"J": 10, "J_fr": 3, "Q": 8},
+    },
+    "joint time and frequency": {
+        "kind": "TimeFrequencyScattering",
+        "shape": (2, 2**18),
+        "chunks": (1, 2**17),
+        "transform": {"J": 10, "J_fr": 3, "Q": 8, "format": "joint"},
+        "memory": "1 GiB",
     },
 }
 
@@ -251,18 +300,6 @@ def memory_rows(folder: str, trial: bool) -> list[dict[str, Any]]:
     return found
 
 
-def gpu_rows(trial: bool) -> list[dict[str, Any]]:
-    """Time transforms of arrays on a CUDA device, or say why not."""
-    if reason := gpu.why_not():
-        click.echo(f"  skipped: {reason}", err=True)
-        return []
-    found = []
-    for case in gpu.CASES[:: len(gpu.CASES) if trial else 1]:
-        found.append({**case, **in_process("gpu.py", [case, 2 if trial else 11])})
-        _say(found[-1])
-    return found
-
-
 def machine() -> dict[str, Any]:
     """Describe the machine."""
     model = platform.processor()
@@ -322,7 +359,6 @@ def main(parts: tuple[str, ...], trial: bool, kymatio_env: Path, json_path: Path
             "jobs": lambda: job_rows(folder, trial),
             "archive": lambda: archive_rows(rival, folder, trial),
             "memory": lambda: memory_rows(folder, trial),
-            "gpu": lambda: gpu_rows(trial),
         }
         for part in PARTS:
             if part in chosen:
