@@ -43,6 +43,8 @@ def _torch() -> ArrayLibrary:
 def _jax() -> ArrayLibrary:
     jax = pytest.importorskip("jax")
     jax.config.update("jax_enable_x64", True)
+    # Most of the time of these tests goes into compiling what runs once.
+    jax.config.update("jax_disable_most_optimizations", True)
     return ArrayLibrary(jax.numpy, jax.numpy.asarray)
 
 
