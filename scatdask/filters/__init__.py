@@ -30,6 +30,7 @@ from scatdask.filters.solid_harmonic import (
     harmonic_reach,
     monomial_gaussian,
     solid_harmonic,
+    wavelet_polynomial,
 )
 
 __all__ = [
@@ -58,4 +59,5 @@ __all__ = [
     "sample_morlet",
     "sample_morlet2d",
     "solid_harmonic",
+    "wavelet_polynomial",
 ]

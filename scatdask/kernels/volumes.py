@@ -25,7 +25,7 @@ from scatdask.arrays import (
     from_numpy,
     is_writable,
 )
-from scatdask.filters import harmonic_amplitude, monomial_gaussian, solid_harmonic
+from scatdask.filters import harmonic_amplitude, monomial_gaussian, wavelet_polynomial
 from scatdask.transforms import HarmonicScattering3D
 
 # Which axes of a volume.
@@ -136,7 +136,7 @@ def _sampled_scale(
         return from_numpy(array.astype(complex_type), like=like.array)
 
     polynomials = {
-        (degree, order): solid_harmonic(degree, order)
+        (degree, order): wavelet_polynomial(degree, order, transform.sigma(j), sampling=sampling)
         for degree in degrees
         for order in transform.orders(degree)
     }

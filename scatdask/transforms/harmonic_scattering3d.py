@@ -15,6 +15,7 @@ over m makes it turn with the volume (Eickenberg et al., J. Chem. Phys. 148, 241
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
@@ -172,9 +173,9 @@ class HarmonicScattering3D(Transform):
         for key, value in values.items():
             object.__setattr__(self, key, value)
         object.__setattr__(self, "stride", self._checked_stride())
-        object.__setattr__(self, "sampling", self._checked_sampling())
         selection = as_selection("selection", self.selection, len(self.all_path_indices))
         object.__setattr__(self, "selection", selection)
+        object.__setattr__(self, "sampling", self._checked_sampling())
 
     def _checked_stride(self) -> int | None:
         if self.method == "integral":
@@ -328,21 +329,25 @@ class HarmonicScattering3D(Transform):
         widest chain of filters.
         """
         share = self.tolerance / FAINTNESS
-        chains = [
-            [(self.sigma(j), degree) for j in (j1, j2) if j >= 0]
-            for _, j1, j2, degree in self.rows_of
-        ]
+        # Wider scale, narrower scale (-1 for none) and degree of each chain.
+        chains = {(max(j1, j2), min(j1, j2), degree) for _, j1, j2, degree in self.rows_of}
         if self.sampling != "space" and any(
-            math.pi * sigma < harmonic_band(degree, share)
-            for chain in chains
-            for sigma, degree in chain
+            math.pi * self.sigma(j) < harmonic_band(degree, share)
+            for *scales, degree in chains
+            for j in scales
+            if j >= 0
         ):
             return EVERYWHERE
         low_pass = [(self.sigma(self.J), 0)] if self.method == "local" else []
-        # The longest chain of the widest filters and the highest degree is the widest.
-        widest = max(chains, key=lambda chain: sum(s * s * (1 + degree / 3) for s, degree in chain))
-        chain = [*widest, *low_pass]
-        return math.ceil(harmonic_reach(chain, share)) if chain else 0
+        reach = 0.0
+        for chain in chains:
+            # One that is wider in all respects reaches further.
+            if any(chain != o and all(map(operator.le, chain, o)) for o in chains):
+                continue
+            *scales, degree = chain
+            parts = [(self.sigma(j), degree) for j in scales if j >= 0] + low_pass
+            reach = max(reach, harmonic_reach(parts, share) if parts else 0.0)
+        return math.ceil(reach)
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Raise ValueError where a volume of a shape is too small to mean anything.
