@@ -17,6 +17,7 @@ from scatdask.cli.demo import story
 from scatdask.cli.demo.archive import CHUNK, VARIABLE, copy_station, write_day
 from scatdask.cli.demo.day import RATE, Day
 from scatdask.cli.demo.story import MARK, Demo
+from scatdask.cli.parameters import TRANSFORMS
 
 SHORT = Day(hours=0.5, n_stations=3)
 
@@ -36,6 +37,8 @@ def test_all_is_as_promised(told: tuple[Path, dict[str, Any], str]) -> None:
     assert figures["found"] == figures["events"] == len(SHORT.events)
     assert figures["worst_difference"] <= figures["promised_difference"]
     assert figures["verification"]["is_good"]
+    assert set(figures["others"]) == set(TRANSFORMS) - {"scattering1d"}
+    assert 0 < max(figures["others"].values()) <= figures["promised_difference"]
     assert 0 < figures["measured_memory"]
     assert "All as promised" in text
     assert json.loads(json.dumps(figures)) == figures

@@ -37,20 +37,20 @@ def write_day(day: Day, path: Path, threads: int = 2) -> None:
     with ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(lambda station: _write_station(day, samples, station), day.indices):
             pass
-    with _young_parts_of_zarr():
+    with young_parts_of_zarr():
         zarr.consolidate_metadata(path)
 
 
 def copy_station(source: Path, target: Path, station: int, chunk: int) -> None:
     """Copy one station to an archive of other chunks."""
-    with xr.open_zarr(source, chunks=None, decode_times=False) as dataset, _young_parts_of_zarr():
+    with xr.open_zarr(source, chunks=None, decode_times=False) as dataset, young_parts_of_zarr():
         one = dataset.isel(station=[station]).drop_encoding()
         one[VARIABLE].encoding["chunks"] = (1, min(chunk, one.sizes["time"]))
         one.to_zarr(target, mode="w", zarr_format=3)
 
 
 @contextlib.contextmanager
-def _young_parts_of_zarr() -> Iterator[None]:
+def young_parts_of_zarr() -> Iterator[None]:
     """Ignore what zarr says of string types and consolidated metadata; xarray reads both."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=zarr.errors.ZarrUserWarning)
@@ -70,7 +70,7 @@ def _create(day: Day, path: Path) -> zarr.Array:
     )
     n = day.n_samples
     chunk = day.chunk
-    with _young_parts_of_zarr():
+    with young_parts_of_zarr():
         stations.to_zarr(path, mode="w", zarr_format=3, consolidated=False)
     group = zarr.open_group(path, mode="r+")
     time = group.create_array(

@@ -33,7 +33,8 @@ def demo(folder: Path, workers: int, as_json: bool) -> None:
 
     Writes a Zarr archive that is larger than the memory that a worker may take, scatters it on a
     local cluster, checks that other chunks and another block size give the same numbers, finds
-    the earthquakes, and saves a picture. Takes a minute or two, no network, and 1 GB of disk.
+    the earthquakes, and saves a picture; then does the same check with the other transforms on
+    maps, volumes and chirps. Takes a minute or two, no network, and 1 GB of disk.
 
     \b
     Examples:

@@ -20,6 +20,7 @@ from scatdask.archive.verify import TOLERANCE
 from scatdask.cli.demo.archive import VARIABLE, copy_station, write_day
 from scatdask.cli.demo.day import RATE, Day
 from scatdask.cli.demo.detector import BAND, THRESHOLD, Detections, detect
+from scatdask.cli.demo.others import compare, examples
 from scatdask.transforms import Scattering1D
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class Demo:
             differences = self.compare(client)
         detections = self.find()
         self.draw(detections, differences)
+        self.show_others()
         self.figures["seconds"] = time.perf_counter() - begin
         self.figures["problems"] = self.problems
         self.conclude()
@@ -252,6 +254,21 @@ class Demo:
         )
         self.figures["picture"] = str(path)
         self.say(f"   {path}")
+
+    def show_others(self) -> None:
+        """Scatter maps, volumes, and time with frequency: block by block, and at once."""
+        self.say("\n7. Maps, volumes, and time with frequency: blocks against one array")
+        self.figures["others"] = {}
+        for example in examples():
+            found = compare(example, self.folder)
+            name = example.transform.name
+            self.say(
+                f"   {name}: {example.what} {found.shape}, each in {found.blocks} blocks: "
+                f"{found.paths} paths {found.output_shape}, largest difference {found.worst:.1e}"
+            )
+            if not found.worst <= found.promise or found.blocks < 2:
+                self.problems.append(f"blocks of {name} gave other numbers than one array")
+            self.figures["others"][name] = found.worst
 
     def conclude(self) -> None:
         """Sum up."""
