@@ -10,8 +10,6 @@ from scatdask.arrays.elementwise import (
     Scratch,
     modulus,
     power,
-    scale_factors,
-    scale_into,
 )
 from scatdask.arrays.fourier import fft_of
 from scatdask.arrays.library import (
@@ -70,8 +68,6 @@ __all__ = [
     "modulus",
     "power",
     "release_memory",
-    "scale_factors",
-    "scale_into",
     "to_numpy",
     "widest_float",
 ]

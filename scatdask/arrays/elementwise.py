@@ -7,25 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scatdask.arrays.library import AnyArray, array_namespace, device_of, from_numpy, is_numpy
-
-
-def scale_factors(factors: np.ndarray, *, like: AnyArray) -> AnyArray:
-    """Prepare real factors, shape (n,), for `scale_into` on arrays such as `like`.
-
-    NumPy multiplies pairs of reals faster than complex numbers by reals.
-    """
-    if is_numpy(like):
-        return np.repeat(factors, 2)
-    return from_numpy(factors.astype(np.result_type(factors, np.complex64)), like=like)
-
-
-def scale_into(out: AnyArray, a: AnyArray, factors: AnyArray) -> None:
-    """Write complex `a` times real factors to `out`, both of shape (..., n) and dense in n."""
-    if is_numpy(out):
-        np.multiply(a.view(factors.dtype), factors, out=out.view(factors.dtype))
-    else:
-        out[...] = a * factors
+from scatdask.arrays.library import AnyArray, array_namespace, device_of, is_numpy
 
 
 def modulus(a: AnyArray) -> AnyArray:

@@ -16,7 +16,7 @@ from scatdask.transforms import (
     Transform,
 )
 
-__all__ = ["Keep", "transform_rows"]
+__all__ = ["Keep", "kernel", "transform_rows"]
 
 
 def transform_rows(
@@ -46,18 +46,18 @@ def transform_rows(
 def _kernel_with(
     transform: Transform, keep: tuple[Keep, ...], x: AnyArray, offset: AnyArray
 ) -> list[AnyArray]:
-    return _kernel(transform, x, offset, keep)
+    return kernel(transform, x, offset, keep)
 
 
 @singledispatch
-def _kernel(
+def kernel(
     transform: Transform, x: AnyArray, offset: AnyArray, keep: tuple[Keep, ...]
 ) -> list[AnyArray]:
-    """Do so; each transform registers its own."""
+    """Compute a few padded rows, as `transform_rows` says; each transform registers its own."""
     raise TypeError(f"no kernel for {type(transform).__name__}")
 
 
-_kernel.register(Scattering1D, scattering1d)
-_kernel.register(Scattering2D, scattering2d)
-_kernel.register(HarmonicScattering3D, harmonic_scattering3d)
-_kernel.register(TimeFrequencyScattering, time_frequency_scattering)
+kernel.register(Scattering1D, scattering1d)
+kernel.register(Scattering2D, scattering2d)
+kernel.register(HarmonicScattering3D, harmonic_scattering3d)
+kernel.register(TimeFrequencyScattering, time_frequency_scattering)

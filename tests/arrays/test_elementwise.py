@@ -4,21 +4,6 @@ import pytest
 from scatdask import arrays
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_scale_into(xp, rng, dtype):
-    if not arrays.is_writable(xp.asarray(np.zeros(1))):
-        pytest.skip("arrays are not written to")
-    complex_type = np.result_type(dtype, np.complex64)
-    a = (rng.standard_normal((3, 9)) + 1j * rng.standard_normal((3, 9))).astype(complex_type)
-    factors = rng.standard_normal(4).astype(dtype)
-    whole = arrays.from_numpy(np.zeros((3, 8), complex_type), like=xp.asarray(a))
-    scale = arrays.scale_factors(factors, like=xp.asarray(a))
-    arrays.scale_into(whole[:, 1:5], xp.asarray(a)[:, 2:6], scale)
-    expected = np.zeros((3, 8), complex_type)
-    expected[:, 1:5] = a[:, 2:6] * factors
-    np.testing.assert_allclose(xp.to_numpy(whole), expected, rtol=1e-6)
-
-
 def test_scratch_is_used_again_where_it_is_large_enough(rng):
     scratch = arrays.Scratch(np.zeros(0))
     first = scratch.empty("a", (4, 8), np.complex64)
