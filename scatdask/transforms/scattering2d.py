@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from scatdask.filters import Wavelet2D, low_pass_sigma2d, morlet_bank2d
+from scatdask.filters import Wavelet2D, littlewood_paley2d, low_pass_sigma2d, morlet_bank2d
 from scatdask.transforms import cost1d, cost2d
 from scatdask.transforms.base import BOUNDARIES, DTYPES, Output, Transform
 from scatdask.transforms.validation import (
@@ -395,6 +395,52 @@ class Scattering2D(Transform):
                     f"of stride={self.stride}, but core axis {axis} has {n} samples: take a "
                     'smaller stride, or sampling="space"'
                 )
+
+    def littlewood_paley(self, shape: tuple[int, int]) -> xr.DataArray:
+        r"""Sum the energy that the wavelets and the low-pass keep at each frequency.
+
+        :math:`A(f) = |\hat\phi(f)|^2 + \frac12 \sum_{j, \theta} (|\hat\psi_{j, \theta}(f)|^2 +
+        |\hat\psi_{j, \theta}(-f)|^2)`, over the whole bank whatever is selected; the same for both
+        orders. Where it is at most one, the transform never expands energy.
+
+        Parameters
+        ----------
+        shape : (int, int)
+            Number of frequencies along either axis.
+
+        Returns
+        -------
+        xarray.DataArray
+            Dimensions ``frequency_y`` and ``frequency_x`` (cycles per sample, ascending).
+
+        References
+        ----------
+        Bruna & Mallat (2013).
+
+        Examples
+        --------
+        >>> A = Scattering2D(J=3, L=6).littlewood_paley((64, 48))
+        >>> A.sizes, bool(A.max() < 1 + 1e-5)
+        (Frozen({'frequency_y': 64, 'frequency_x': 48}), True)
+        """
+        import xarray as xr
+
+        height, width = (as_integer("shape", n, at_least=1) for n in shape)
+        energy = littlewood_paley2d(self.J, self.L, (height, width))
+        coords = {
+            f"frequency_{axis}": (
+                f"frequency_{axis}",
+                np.fft.fftshift(np.fft.fftfreq(n)),
+                {"long_name": f"frequency along the {place} axis", "units": "cycles per sample"},
+            )
+            for axis, place, n in (("y", "second last", height), ("x", "last", width))
+        }
+        return xr.DataArray(
+            np.fft.fftshift(energy),
+            coords=coords,
+            name="littlewood_paley",
+            attrs={"long_name": "Littlewood-Paley sum"},
+        )
 
     # Cost
 
