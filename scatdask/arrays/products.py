@@ -61,6 +61,8 @@ def real_product(matrix: AnyArray, z: AnyArray, scratch: Scratch, name: str) -> 
     """Return a real matrix, shape (m, n), times complex `z`, shape (n, columns), in a buffer."""
     if not is_numpy(z):
         return matmul(matrix, z)
+    if z.strides[-1] != z.itemsize:
+        z = np.ascontiguousarray(z)
     shape = matrix.shape[0], 2 * z.shape[1]
     out = scratch.empty(name, shape, matrix.dtype)
     return _small_products(matrix, z.view(matrix.dtype), out).view(z.dtype)

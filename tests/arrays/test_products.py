@@ -19,9 +19,10 @@ def test_real_matrices_times_complex_arrays(xp, values):
     np.testing.assert_allclose(xp.to_numpy(found), matrix @ z, rtol=1e-14)
 
 
-def test_columns_of_a_wider_array(values):
+@pytest.mark.parametrize("columns", [slice(2, 5), slice(None, None, 3), slice(0, 1), slice(4, 4)])
+def test_columns_of_a_wider_array(values, columns):
     matrix, z = values
-    some = z[:, 2:5]
+    some = z[:, columns]
     np.testing.assert_allclose(real_product(matrix, some, Scratch(z), "x"), matrix @ some)
 
 
