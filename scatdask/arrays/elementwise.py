@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from scatdask.arrays.library import AnyArray, array_namespace, device_of, is_numpy
+from scatdask.arrays.memory import keep_freed_memory
 
 
 def modulus(a: AnyArray) -> AnyArray:
@@ -49,6 +50,7 @@ class Scratch:
     """
 
     def __init__(self, like: AnyArray) -> None:
+        keep_freed_memory()
         self._like = like
         self._buffers: dict[str, np.ndarray] = {}
 

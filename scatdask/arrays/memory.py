@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 
 import array_api_compat as compat
+import numpy as np
 
 from scatdask.arrays.library import AnyArray, is_cupy, is_numpy
 
@@ -12,6 +14,8 @@ from scatdask.arrays.library import AnyArray, is_cupy, is_numpy
 # device: enough to keep all of it busy, and a share of its memory. JAX compiles each batch anew.
 CACHE_BYTES = 2**21
 DEVICE_BYTES = 2**28
+# Freed memory that the host's allocator is led to keep for the next array, about twice this.
+KEPT_BYTES = 2**24
 DEVICE_SHARE = 1 / 64
 
 
@@ -75,3 +79,15 @@ def release_memory(x: AnyArray) -> None:
             cupy.get_default_memory_pool().free_all_blocks()
     elif is_on_device(x):
         sys.modules["torch"].cuda.empty_cache()
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Have the C library keep some of what is freed, once a process.
+
+    FFTs return fresh arrays. The GNU allocator hands theirs back to the system as soon as some
+    megabytes are free, and each page that it then asks for again costs a fault: up to a third of
+    the time of a transform. It keeps twice the largest block that was ever mapped and freed (see
+    ``M_MMAP_THRESHOLD`` in mallopt(3)), so one is, untouched. Others do as they like.
+    """
+    np.empty(KEPT_BYTES, np.uint8)

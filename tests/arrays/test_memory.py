@@ -1,3 +1,8 @@
+import os
+import platform
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -16,6 +21,29 @@ def test_the_memory_of_the_host_is_not_counted(xp):
 
 def test_batches_fit_the_cache_of_a_cpu():
     assert arrays.batch_bytes(np.zeros(3)) == arrays.CACHE_BYTES
+
+
+FAULTS = """
+import resource
+import numpy as np
+from scatdask import Scattering1D
+
+S, x = Scattering1D(8, Q=4), np.zeros((2, 2**16), np.float32)
+S(x), S(x)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+S(x)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
+def test_memory_that_was_freed_is_used_again():
+    # In a process of its own, in which nothing large was freed before.
+    environment = {name: v for name, v in os.environ.items() if not name.startswith("MALLOC_")}
+    command = [sys.executable, "-c", FAULTS]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    # A padded row alone has more than a hundred pages.
+    assert int(done.stdout) < 100
 
 
 def error_of(library: str, name: str, *args) -> Exception:
