@@ -17,7 +17,7 @@ from scatdask.archive.work import Work
 from scatdask.blocks import block_of, combine_sums, slab, transform_block
 from scatdask.blocks.function import Pieces
 from scatdask.transforms import Transform
-from scatdask.transforms.scattering1d import FAINTNESS
+from scatdask.transforms.halo import FAINTNESS
 
 # A block is computed anew from slabs that, padded, have at most so many samples, or so many times
 # as many as its own.

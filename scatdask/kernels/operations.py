@@ -31,7 +31,7 @@ from scatdask.arrays import (
     matmul,
 )
 from scatdask.filters import SampledFilter, low_pass_taps
-from scatdask.transforms.scattering1d import LANES, WIDEST_REACH
+from scatdask.transforms.tuning import LANES, WIDEST_REACH
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 # The halo bounds errors relative to the largest sample; the largest coefficient of a path may be
-# much smaller. With this factor no path of white and brown noise, impulses, steps, bursts and
-# chirps (J = 3, 5, 7, any T) had an error above the tolerance; twice integrated noise had thrice.
+# much smaller. With this factor no path of any order of white and brown noise, impulses and steps
+# (J = 3, 5, 7, any T) had an error above the tolerance, nor had one of bursts and chirps that is
+# louder than a thousandth of the signal; twice integrated noise had thrice, in order three seven
+# times.
 FAINTNESS = 1000
 
 

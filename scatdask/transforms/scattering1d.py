@@ -23,16 +23,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from scatdask.arrays.memory import CACHE_BYTES as CACHE_BYTES
 from scatdask.filters import Wavelet, littlewood_paley, low_pass_sigma, morlet_bank
 from scatdask.transforms import cost1d
 from scatdask.transforms.base import BOUNDARIES, DTYPES, Output, Transform
 from scatdask.transforms.cascade import Branch, all_paths, cascade
-from scatdask.transforms.halo import FAINTNESS as FAINTNESS
 from scatdask.transforms.halo import gaussian_halo
 from scatdask.transforms.tables import wavelet_columns
-from scatdask.transforms.tuning import LANES as LANES
-from scatdask.transforms.tuning import WIDEST_REACH as WIDEST_REACH
 from scatdask.transforms.validation import (
     as_dtype,
     as_integer,
@@ -346,7 +342,7 @@ class Scattering1D(Transform):
         if self.T == "global":
             for total in sums:
                 total[0] += 1
-        attributes = {"long_name": "centre frequency", "units": "cycles per sample"}
+        attributes = {"long_name": "frequency", "units": "cycles per sample"}
         return xr.DataArray(
             np.stack(sums)[:, : n // 2 + 1],
             coords={
@@ -358,11 +354,6 @@ class Scattering1D(Transform):
         )
 
     # Cost
-
-    @property
-    def filter_tolerance(self) -> float:
-        """Share of a filter's peak below which its response is lost in the rounding of the FFT."""
-        return cost1d.filter_tolerance(self.dtype)
 
     def rows_at_once(self, rows: int, shape: tuple[int, ...]) -> int:
         """Return how many rows of padded shape ``(n,)`` the kernel takes in one pass."""

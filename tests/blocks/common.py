@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from scatdask import Scattering1D
 from scatdask.blocks import Grid, block_of, combine_sums, transform_block
-from scatdask.transforms.scattering1d import FAINTNESS
+from scatdask.transforms.halo import FAINTNESS
 from tests.reference import PAD_MODES
 
 BOUNDARIES = list(PAD_MODES)

@@ -21,7 +21,7 @@ from scatdask.kernels.operations import (
     periodic_slice,
     tap_smoother,
 )
-from scatdask.transforms.scattering1d import LANES, WIDEST_REACH
+from scatdask.transforms.tuning import LANES, WIDEST_REACH
 
 
 def plain_filter(x: np.ndarray, sampled: SampledFilter, rate: int) -> np.ndarray:

@@ -4,7 +4,7 @@ import dask
 import numpy as np
 from hypothesis import strategies as st
 
-from scatdask.transforms.scattering1d import FAINTNESS
+from scatdask.transforms.halo import FAINTNESS
 
 TOLERANCE = {"float32": 5e-5, "float64": 1e-6}
 
