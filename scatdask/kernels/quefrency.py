@@ -11,12 +11,9 @@ from dataclasses import dataclass
 
 from scatdask.arrays import AnyArray, Scratch, array_namespace, batch_bytes, from_numpy, matmul
 from scatdask.arrays.products import moduli_of_sums, real_matrix, real_product
-from scatdask.transforms.time_frequency import (
-    Plane,
-    Strip,
-    TimeFrequencyScattering,
-    columns_at_once,
-)
+from scatdask.transforms.cost_joint import columns_at_once
+from scatdask.transforms.planes import Plane, Strip
+from scatdask.transforms.time_frequency import TimeFrequencyScattering
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ from scatdask.kernels.quefrency import FrequencyFilter, sample_frequency_filters
 from scatdask.kernels.sampling import TimeFilters
 from scatdask.kernels.writer import Writer
 from scatdask.transforms.cost1d import wavelets_at_once
-from scatdask.transforms.time_frequency import Plane, TimeFrequencyScattering
+from scatdask.transforms.planes import Plane
+from scatdask.transforms.time_frequency import TimeFrequencyScattering
 
 
 @dataclass(frozen=True)

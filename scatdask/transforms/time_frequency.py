@@ -16,7 +16,6 @@ low-pass among them, ``spin = 0``, needs no further :math:`\phi_F`.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
@@ -25,62 +24,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from scatdask.arrays.memory import CACHE_BYTES
+from scatdask.transforms import cost_joint
 from scatdask.transforms.base import Output, Transform
-from scatdask.transforms.cost1d import wavelets_at_once
 from scatdask.transforms.frequency_axis import FrequencyAxis
 from scatdask.transforms.halo import gaussian_halo
+from scatdask.transforms.planes import Plane, all_paths, all_planes, wanted_planes
 from scatdask.transforms.scattering1d import Scattering1D
 from scatdask.transforms.tables import quefrency_columns, wavelet_columns
-from scatdask.transforms.tuning import LANES
 from scatdask.transforms.validation import as_integer, as_member, as_selection
 
 if TYPE_CHECKING:
     import xarray as xr
 
 FORMATS = ("time", "joint")
-# Bytes of the first-order moduli and one plane of the rows that one pass takes.
-WORKING_SET = 2**24
-
-
-@dataclass(frozen=True)
-class Strip:
-    """What one wavelet along frequency makes of a plane.
-
-    Attributes
-    ----------
-    n_fr : int
-        The wavelet along frequency.
-    places : tuple of int
-        First-order wavelet that each output stands at; -1 for a mean over all.
-    paths : tuple of int
-        Path of each place, or one path of all (``format="joint"``).
-    """
-
-    n_fr: int
-    places: tuple[int, ...]
-    paths: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Plane:
-    """An image over time and log-frequency, and what is wanted of it.
-
-    Attributes
-    ----------
-    n2 : int or None
-        Second-order wavelet along time; None for the averaged first order.
-    n_rows : int
-        First-order wavelets that it takes, from the highest frequency on.
-    log2_rate : int
-        Log2 of its subsampling in time.
-    strips : tuple of Strip
-    """
-
-    n2: int | None
-    n_rows: int
-    log2_rate: int
-    strips: tuple[Strip, ...]
 
 
 @dataclass(frozen=True)
@@ -99,8 +55,8 @@ class TimeFrequencyScattering(Transform):
         Wavelets per octave along frequency.
     T : int, "global" or None
         Averaging scale in samples. None means ``2**J``; 0 means no averaging, each path at its
-        own rate; "global" is the mean over the signal's own samples. The first order, which a
-        wavelet along frequency sees after its average, is averaged over ``2**J`` in any case.
+        own rate; "global" is the mean over the signal's own samples. With these two the first
+        order is averaged over ``2**J`` before wavelets along frequency see it.
     F : int, "global" or None
         Averaging scale along frequency, in first-order wavelets. None means ``2**J_fr``; 0 means
         no averaging, each path at its own spacing; "global" is the mean over the wavelets.
@@ -264,20 +220,9 @@ class TimeFrequencyScattering(Transform):
         return tuple(octaves)
 
     @cached_property
-    def _all_planes(self) -> tuple[tuple[int | None, int, int], ...]:
-        """For each plane, selected or not, its n2, n_rows and log2_rate."""
+    def _all_planes(self) -> tuple[Plane, ...]:
         first, second = self.cascade.wavelets
-        planes: list[tuple[int | None, int, int]] = [(None, len(first), self.log2_stride)]
-        for n2, wavelet in enumerate(second):
-            # Scales grow along the bank, so these are the first so many.
-            n_rows = sum(parent.j < wavelet.j for parent in first)
-            if n_rows:
-                planes.append((n2, n_rows, min(wavelet.j, self.log2_stride)))
-        return tuple(planes)
-
-    def _filters_of(self, n2: int | None) -> range:
-        """Return the filters along frequency: of a real plane both spins are the same."""
-        return range(1 + (1 if n2 is None else 2) * self.axis.n_pairs)
+        return all_planes(first, second, self.log2_stride)
 
     @cached_property
     def all_path_indices(self) -> tuple[tuple[int, ...], ...]:
@@ -286,37 +231,12 @@ class TimeFrequencyScattering(Transform):
         (n_fr,) and (n2, n_fr) of the first and second order; with ``format="time"`` the place
         along frequency follows, and the first path is (), order 0.
         """
-        paths: list[tuple[int, ...]] = [()] if self.format == "time" else []
-        for n2, n_rows, _ in self._all_planes:
-            for n_fr in self._filters_of(n2):
-                path = (n_fr,) if n2 is None else (n2, n_fr)
-                if self.format == "joint":
-                    paths.append(path)
-                else:
-                    paths.extend((*path, place) for place in self.axis.places(n_fr, n_rows))
-        return tuple(paths)
+        return all_paths(self._all_planes, self.axis)
 
     @cached_property
     def planes(self) -> tuple[Plane, ...]:
         """What the kernel computes: each plane of which something is wanted."""
-        numbered = {path: number for number, path in enumerate(self.path_indices)}
-        planes = []
-        for n2, n_rows, log2_rate in self._all_planes:
-            strips = []
-            for n_fr in self._filters_of(n2):
-                path = (n_fr,) if n2 is None else (n2, n_fr)
-                places = self.axis.places(n_fr, n_rows)
-                if self.format == "joint":
-                    if path in numbered:
-                        strips.append(Strip(n_fr, places, (numbered[path],)))
-                    continue
-                wanted = tuple(place for place in places if (*path, place) in numbered)
-                if wanted:
-                    chosen = tuple(numbered[*path, place] for place in wanted)
-                    strips.append(Strip(n_fr, wanted, chosen))
-            if strips:
-                planes.append(Plane(n2, n_rows, log2_rate, tuple(strips)))
-        return tuple(planes)
+        return wanted_planes(self._all_planes, self.axis, self.path_indices)
 
     @property
     def has_order0(self) -> bool:
@@ -434,7 +354,7 @@ class TimeFrequencyScattering(Transform):
     @cached_property
     def rates(self) -> tuple[int, ...]:
         """Subsampling of each path before the average in time."""
-        rate_of = {n2: 2**log2_rate for n2, _, log2_rate in self._all_planes}
+        rate_of = {plane.n2: 2**plane.log2_rate for plane in self._all_planes}
         return tuple(
             rate_of[self._named(path)[1]] if order else 1
             for path, order in zip(self.path_indices, self._orders, strict=True)
@@ -473,7 +393,7 @@ class TimeFrequencyScattering(Transform):
 
     def rows_at_once(self, rows: int, shape: tuple[int, ...]) -> int:
         """Return how many rows of padded shape ``(n,)`` the kernel takes in one pass."""
-        return min(max(WORKING_SET // self.workspace(1, shape), 1), max(rows, 1))
+        return cost_joint.rows_at_once(self, rows, *shape)
 
     def workspace(self, rows: int, shape: tuple[int, ...]) -> int:
         """Return the bytes that the kernel needs beside its input, output and filters.
@@ -485,89 +405,12 @@ class TimeFrequencyScattering(Transform):
         shape : (int,)
             Padded length of each.
         """
-        (n,) = shape
-        size = np.dtype(self.dtype).itemsize
-        kept = product = moduli = 0
-        for wavelets, log2_rate in self.octaves:
-            length, count = n >> log2_rate, len(wavelets)
-            at_once = wavelets_at_once(count, rows, length, self.dtype, CACHE_BYTES)
-            batch = _filled(rows * at_once)
-            product, moduli = max(product, 2 * batch * length), max(moduli, batch * length)
-            whole, rest = divmod(count, at_once)
-            # Half spectra of all moduli stay until the last plane is done.
-            kept += (whole * batch + _filled(rows * rest)) * (length + 2)
-        n_smooth = n >> self.log2_stride
-        averaged = 2 * rows * len(self.cascade.wavelets[0]) * n_smooth * self.wants_order1
-        working = finishing = 0
-        for plane in self.planes:
-            columns = rows * (n >> plane.log2_rate)
-            samples = 2 * plane.n_rows * columns
-            for strip in plane.strips:
-                m, places = self._sizes(plane, strip)
-                some = columns_at_once(m, CACHE_BYTES, self.dtype)
-                working = max(working, min(some, columns) * (8 * m + 2 * plane.n_rows))
-                # Outputs of both spins, laid together one at a time, and their average in time.
-                ends = places * (4 * columns + 4 * rows * n_smooth)
-                finishing = max(finishing, samples + ends)
-            finishing = max(finishing, 2 * samples)
-        words = rows * (n + 2) + kept + product + moduli + averaged + working + finishing
-        return size * (words + 2 * LANES * n)
-
-    def _sizes(self, plane: Plane, strip: Strip) -> tuple[int, int]:
-        """Return how many moduli along frequency a strip needs, and how many outputs it has."""
-        at = self.axis.moduli_at(strip.n_fr, strip.places, plane.n_rows, self.dtype)
-        return len(at), len(strip.places)
+        return cost_joint.workspace(self, rows, *shape)
 
     def filter_memory(self, shape: tuple[int, ...]) -> int:
         """Return the bytes of the filters for rows of padded shape ``(n,)``, which are kept."""
-        words = 0
-        for plane in self.planes:
-            for strip in plane.strips:
-                m, places = self._sizes(plane, strip)
-                words += m * (2 * plane.n_rows + places)
-        # Along time they are those of a scattering in time with the same parents and children.
-        rows_of = {plane.n2: plane.n_rows for plane in self.planes}
-        needed = tuple(
-            row
-            for row, path in enumerate(self.cascade.all_path_indices)
-            if (len(path) == 1 and path[0] < max(rows_of.values(), default=0))
-            or (len(path) == 2 and path[0] < rows_of.get(path[1], 0))
-        )
-        in_time = dataclasses.replace(self.cascade, selection=needed or (0,))
-        return in_time.filter_memory(shape) + np.dtype(self.dtype).itemsize * words
+        return cost_joint.filter_memory(self, *shape)
 
     def flops(self, shape: tuple[int, ...]) -> float:
-        """Estimate the floating-point operations for an input of a shape ``(..., n)``.
-
-        Counts ``5 n log2 n`` for a complex FFT and half for a real one, and two for each factor
-        of a matrix product.
-        """
-        *batch, n = shape
-
-        def fft(length: float) -> float:
-            return 5 * length * math.log2(max(length, 2.0))
-
-        total = fft(n) / 2
-        for wavelets, log2_rate in self.octaves:
-            total += 1.5 * len(wavelets) * fft(n / 2**log2_rate)
-        for plane in self.planes:
-            columns = n / 2**plane.log2_rate
-            if plane.n2 is not None:
-                total += plane.n_rows * fft(columns)
-            for strip in plane.strips:
-                m, places = self._sizes(plane, strip)
-                total += columns * m * (8 * plane.n_rows + 2 * places)
-        return math.prod(batch) * total
-
-
-def columns_at_once(m: int, memory: int, dtype: str) -> int:
-    """Return how many samples in time of m places each are filtered along frequency together.
-
-    Such that two products and their sum, which are complex, and two moduli fit some memory.
-    """
-    return max(memory // (8 * m * np.dtype(dtype).itemsize), 64)
-
-
-def _filled(batch: int) -> int:
-    """Return the rows of a batch that fills the lanes of the FFT."""
-    return -(-batch // LANES) * LANES
+        """Estimate the floating-point operations for an input of a shape ``(..., n)``."""
+        return cost_joint.flops(self, shape)
