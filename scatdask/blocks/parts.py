@@ -116,7 +116,8 @@ def rows_at_once(
     if free is None:
         return at_once
     kept = n_bytes * sum(math.prod(shape) for shape in shapes)
-    free = int(SHARE * free) - transform.filter_memory(lengths) - BATCHES * batch
+    # Before any part there are the outputs of all.
+    free = int(SHARE * free) - transform.filter_memory(lengths) - BATCHES * batch - rows * kept
     # Each row in float64, extended and then filled up, and its half spectrum in both precisions.
     each = 5 * 8 * math.prod(lengths) + kept
     while at_once and at_once * each + transform.workspace(at_once, lengths) > free:
