@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 import xarray as xr
 
-from scatdask.kernels import Keep, _kernel
+from scatdask.kernels import Keep, kernel
 from scatdask.transforms import Output, Transform
 
 
@@ -85,7 +85,7 @@ def _smooth(x: np.ndarray) -> np.ndarray:
     return x
 
 
-@_kernel.register
+@kernel.register
 def _toy(
     transform: Toy, x: np.ndarray, offset: np.ndarray, keep: tuple[Keep, ...]
 ) -> list[np.ndarray]:
