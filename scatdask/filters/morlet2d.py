@@ -232,10 +232,10 @@ def _bins(low: float, high: float, n: int, rate: int) -> range:
     return range(first, last + 1)
 
 
-def _turns(bins: range, half: int, n: int) -> Array:
-    """Return cosines, then sines, of 2 pi bin point / n at points 0 ... half; one row a bin."""
+def _turns(bins: range, points: range, n: int) -> Array:
+    """Return cosines, then sines, of 2 pi bin point / n at some points; one row a bin."""
     circle = 2 * np.pi * np.arange(n) / n
-    place = np.multiply.outer(np.arange(bins.start, bins.stop), np.arange(half + 1)) % n
+    place = np.multiply.outer(np.arange(bins.start, bins.stop), np.array(points)) % n
     return np.concatenate([np.cos(circle)[place], np.sin(circle)[place]], axis=1)
 
 
@@ -300,24 +300,31 @@ def sample_morlet2d(
     bins = [_bins(low, high, n, rate) for (low, high), n in zip(box, shape, strict=True)]
     var_y, var_x, covariance = wavelet.variances
     determinant = var_y * var_x - covariance**2
-    reach = math.sqrt(-2 * math.log(tolerance)) / rate
+    # Fewer samples do where the bins that aliases fall on, 1 / step away, are beyond the box.
+    step = rate
+    while all(2 * step * len(part) <= n * rate for part, n in zip(bins, shape, strict=True)):
+        step *= 2
+    reach = math.sqrt(-2 * math.log(tolerance)) / step
     half = [math.ceil(reach * math.sqrt(variance)) for variance in (var_y, var_x)]
-    v, u = np.meshgrid(*(rate * np.arange(-m, m + 1.0) for m in half), indexing="ij")
+    v, u = np.meshgrid(*(step * np.arange(-m, m + 1.0) for m in half), indexing="ij")
     envelope = np.exp(-(var_x * v**2 - 2 * covariance * u * v + var_y * u**2) / (2 * determinant))
-    envelope *= rate**2 * wavelet.slant / (2 * math.pi * wavelet.sigma**2)
+    envelope *= step**2 * wavelet.slant / (2 * math.pi * wavelet.sigma**2)
     f_y, f_x = wavelet.centre
     kappa = np.sum(envelope * np.cos(2 * np.pi * (f_y * v + f_x * u))) / np.sum(envelope)
 
     # A column is a Gaussian whose centre moves from one to the next: those that lie less than a
     # third of a standard deviation apart, if there are enough, span all between.
-    step = 0.3 * math.sqrt(determinant * var_x) / max(abs(covariance), 1e-9 * var_x) / rate
-    rows, columns = _separated(envelope, max(min(int(step), half[1] // 24), 1), tolerance)
+    apart = 0.3 * math.sqrt(determinant * var_x) / max(abs(covariance), 1e-9 * var_x) / step
+    rows, columns = _separated(envelope, max(min(int(apart), half[1] // 24), 1), tolerance)
     is_even = np.sum(columns * columns[:, ::-1], axis=1) > 0
-    turns = [_turns(part, m, n) for part, m, n in zip(bins, half, shape, strict=True)]
+    turns = [
+        _turns(part, range(0, (m + 1) * step // rate, step // rate), n)
+        for part, m, n in zip(bins, half, shape, strict=True)
+    ]
     left, right = [], []
     for centre, weight in (((f_y, f_x), 1.0), ((0.0, 0.0), -kappa)):
         along_y, along_x = (
-            np.where(is_even, *_response(factors, rate * frequency, turn))
+            np.where(is_even, *_response(factors, step * frequency, turn))
             for factors, frequency, turn in zip((rows.T, columns), centre, turns, strict=True)
         )
         left.append(along_y * np.where(is_even, weight, -weight))
@@ -357,7 +364,9 @@ def littlewood_paley2d(J: int, L: int, shape: tuple[int, int]) -> Array:
     for axis, n in enumerate(shape):
         points = np.arange(-math.ceil(9 * sigma), math.ceil(9 * sigma) + 1)
         taps = np.exp(-(points**2) / (2 * sigma**2))
-        response, _ = _response(taps[None] / taps.sum(), 0.0, _turns(range(n), len(points) // 2, n))
+        response, _ = _response(
+            taps[None] / taps.sum(), 0.0, _turns(range(n), range(len(points) // 2 + 1), n)
+        )
         energy *= response[:, :1] ** 2 if axis == 0 else response[:, 0] ** 2
     rows, columns = (-np.arange(n) % n for n in shape)
     for wavelet in morlet_bank2d(J, L):
