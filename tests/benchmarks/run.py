@@ -7,7 +7,9 @@ The rival is Kymatio 0.3.0, in an environment that `kymatio_env.py` makes (a net
 once). Sides of a comparison run in turn, in processes of their own, one thread each. Run it on a
 machine that does nothing else; ``--trial`` is for seeing that it works.
 
-With `mkl_fft` and `mkl-service` installed, the kernel is also timed on that FFT library.
+With `mkl_fft` and `mkl-service` installed, the kernel is also timed on that FFT library. The part
+"gpu" needs a CUDA device, and Kymatio and torch beside CuPy for a rival; without a device it is
+skipped.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import gpu
 import jobs
 import kymatio_env
 from compare import Side, in_process, in_turn, ratios
@@ -300,6 +303,18 @@ def memory_rows(folder: str, trial: bool) -> list[dict[str, Any]]:
     return found
 
 
+def gpu_rows(trial: bool) -> list[dict[str, Any]]:
+    """Time transforms of arrays on a CUDA device, or say why not."""
+    if reason := gpu.why_not():
+        click.echo(f"  skipped: {reason}", err=True)
+        return []
+    found = []
+    for case in gpu.CASES[:: len(gpu.CASES) if trial else 1]:
+        found.append({**case, **in_process("gpu.py", [case, 2 if trial else 11])})
+        _say(found[-1])
+    return found
+
+
 def machine() -> dict[str, Any]:
     """Describe the machine."""
     model = platform.processor()
@@ -359,6 +374,7 @@ def main(parts: tuple[str, ...], trial: bool, kymatio_env: Path, json_path: Path
             "jobs": lambda: job_rows(folder, trial),
             "archive": lambda: archive_rows(rival, folder, trial),
             "memory": lambda: memory_rows(folder, trial),
+            "gpu": lambda: gpu_rows(trial),
         }
         for part in PARTS:
             if part in chosen:

@@ -14,6 +14,7 @@ PARTS = {
     "jobs": "at most 1.15",
     "archive": "at least 8",
     "memory": "at most 1.2",
+    "gpu": "at least 5 (and 40 % of the bandwidth)",
 }
 KERNELS = {"kernel": "Signals", "images": "Images", "volumes": "Volumes"}
 
@@ -138,6 +139,26 @@ def tables(results: dict[str, Any]) -> str:
                 ]
                 for r in rows
             ),
+        )
+    if rows := results.get("gpu"):
+        parts += _table(
+            f"Batches on one {rows[0]['device']}, float32; target {PARTS['gpu']}",
+            ["case", "Kymatio torch", "scatdask", "ratio", "bytes", "of the bandwidth"],
+            (
+                [
+                    f"{' x '.join(map(str, r['batch']))} x {_case(r)} ({r['paths']} paths)",
+                    f"{1e3 * r['kymatio_s']:.1f} ms" if "kymatio_s" in r else r["rival"],
+                    f"{1e3 * r['scatdask_s']:.1f} ms",
+                    f"{r['speedup']:.1f}x" if "speedup" in r else "",
+                    f"{r['bytes'] / 2**30:.1f} GiB",
+                    f"{100 * r['share_of_bandwidth']:.0f} %",
+                ]
+                for r in rows
+            ),
+        )
+        parts.append(
+            "Bytes are what FFTs read and write, the input and the output; the bandwidth is that "
+            f"of a copy on the device, {rows[0]['bandwidth'] / 1e12:.2f} TB/s."
         )
     return "\n".join(parts)
 
