@@ -120,14 +120,14 @@ class _Totals:
         """Add what some planes of the span give, from moduli or their squares."""
         for q, path in self._rows_of[node]:
             values = squared if q == 2 and squared is not None else power(u, q)
-            part = self.last(values, planes)
-            before = self._totals.get(path)
-            self._totals[path] = q, part if before is None else before[1] + part
+            before = self._totals.get(path, (q, None))[1]
+            self._totals[path] = q, self.last.add(before, values, planes)
 
     def put(self) -> None:
         """Store what has added up, in the size of the input again."""
         xp = array_namespace(self._size)
-        for path, (q, values) in self._totals.items():
+        for path, (q, total) in self._totals.items():
+            values = self.last.finish(total)
             self._writer.put([path], values * xp.astype(power(self._size, q), values.dtype))
         self._totals.clear()
 

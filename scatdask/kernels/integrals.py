@@ -27,25 +27,28 @@ class Sums:
         self.span = tuple(slice(part.start, part.stop) for part in keep)
         self._ones = from_numpy(np.ones(keep[2].stop - keep[2].start, dtype), like=like)
 
-    def __call__(self, values: AnyArray, planes: slice) -> AnyArray:
-        """Return what some planes of the span add to each output.
+    def add(self, total: AnyArray, values: AnyArray, planes: slice) -> AnyArray:
+        """Return a total with some planes of the span added.
 
         Parameters
         ----------
+        total : object
+            What the last call returned; None for the first planes.
         values : array, shape (rows, planes, lines, n)
             All lines of the span, and whole lines.
         planes : slice
             Which planes of the volume.
-
-        Returns
-        -------
-        array, shape (rows, 1, 1, 1)
         """
         # Line by line first, which a matrix product does fastest: sums of millions of samples in
         # float32 would lose three digits.
-        xp = array_namespace(values)
-        lines = matmul(values[..., self.span[2]], self._ones)[..., None]
-        return xp.sum(xp.astype(lines, widest_float(lines)), axis=(1, 2), keepdims=True)
+        lines = matmul(values[..., self.span[2]], self._ones)
+        return [lines] if total is None else [*total, lines]
+
+    def finish(self, total: AnyArray) -> AnyArray:
+        """Return what has added up, shape (rows, 1, 1, 1)."""
+        xp = array_namespace(total[0])
+        lines = total[0] if len(total) == 1 else xp.concat(total, axis=1)
+        return xp.sum(xp.astype(lines, widest_float(lines)), axis=(1, 2))[:, None, None, None]
 
 
 class Averages:
@@ -74,13 +77,8 @@ class Averages:
         self.span = tuple(span for span, _ in axes)
         self._z, self._y, self._x = (from_numpy(matrix, like=like) for _, matrix in axes)
 
-    def __call__(self, values: AnyArray, planes: slice) -> AnyArray:
-        """Return what some planes of the span add to each output; as for `Sums`.
-
-        Returns
-        -------
-        array, shape (rows, *outputs)
-        """
+    def add(self, total: AnyArray, values: AnyArray, planes: slice) -> AnyArray:
+        """Return a total with some planes of the span added; as for `Sums`."""
         xp = array_namespace(values)
         averaged = matmul(values[..., self.span[2]], xp.matrix_transpose(self._x))
         averaged = matmul(self._y, averaged)
@@ -88,7 +86,12 @@ class Averages:
         flat = xp.reshape(averaged, (rows, n_planes, math.prod(outputs)))
         first = self.span[0].start
         weights = self._z[:, planes.start - first : planes.stop - first]
-        return xp.reshape(matmul(weights, flat), (rows, weights.shape[0], *outputs))
+        part = xp.reshape(matmul(weights, flat), (rows, weights.shape[0], *outputs))
+        return part if total is None else total + part
+
+    def finish(self, total: AnyArray) -> AnyArray:
+        """Return what has added up, shape (rows, *outputs)."""
+        return total
 
 
 @lru_cache(maxsize=64)

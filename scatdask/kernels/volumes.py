@@ -317,17 +317,19 @@ def _edge_field(shape: tuple[int, ...], edge: Edge, spectrum: AnyArray) -> AnyAr
     return xp.real(fft.ifftn(product, axes=rest) if rest else product)
 
 
-def _in_window(shape: tuple[int, ...], field: EdgeField, window: Window) -> AnyArray:
+def _in_window(
+    shape: tuple[int, ...], field: EdgeField, window: Window, *, signs: bool = True
+) -> AnyArray:
     """Return the part of an edge's output that lies in a window, with its alternating signs."""
     axes, values = field
     xp = array_namespace(values)
     whole = slice(0, shape[2])
     for axis, part in enumerate((window.planes, window.lines, whole)):
-        if axis in axes:
+        if axis in axes and signs:
             index = np.arange(part.start, part.stop).reshape(-1, *(1,) * (2 - axis))
-            signs = xp.astype(from_numpy(1 - 2 * (index % 2), like=values), values.dtype)
-            values = values * signs
-        else:
+            turns = xp.astype(from_numpy(1 - 2 * (index % 2), like=values), values.dtype)
+            values = values * turns
+        elif axis not in axes:
             values = values[(*(slice(None),) * (axis + 1), part, ...)]
     return values
 
@@ -373,28 +375,34 @@ def squared_moduli(
     fields = [outputs[place, ...] for place in range(len(sums))]
     if degree == 0 and offset is not None:
         fields = [field + scale.constant * offset for field in fields]
-    for place, edge in enumerate(edges):
-        parts = [(len(axes), _in_window(scale.shape, (axes, f), window)) for axes, f in edge]
-        imaginary = [part for count, part in parts if count % 2]
-        for count, part in parts:
-            if count % 2 == 0:
-                fields[place] = fields[place] + part
-        if imaginary and scale.is_pair:  # i times one of the pair is real in the other
-            other = fields[1 - place]
-            fields[1 - place] = other - sum(imaginary) if place == 0 else other + sum(imaginary)
+    beside = []
+    for place, parts in enumerate(edges):
+        imaginary = [part for part in parts if len(part[0]) % 2]
+        for part in parts:
+            if len(part[0]) % 2 == 0:
+                fields[place] = fields[place] + _in_window(scale.shape, part, window)
+        if len(imaginary) == 1 and not scale.is_pair:  # of a square no sign is left
+            beside.append(_in_window(scale.shape, imaginary[0], window, signs=False))
         elif imaginary:
-            fields.append(sum(imaginary))
-    return sum_of_squares(fields)
+            total = sum(_in_window(scale.shape, part, window) for part in imaginary)
+            if not scale.is_pair:
+                beside.append(total)
+            else:  # i times one of the pair is real in the other
+                other = fields[1 - place]
+                fields[1 - place] = other - total if place == 0 else other + total
+    return _sum_of_squares(fields, beside)
 
 
-def sum_of_squares(fields: Sequence[AnyArray]) -> AnyArray:
-    """Add up squares; NumPy writes them over the fields."""
+def _sum_of_squares(fields: Sequence[AnyArray], beside: Sequence[AnyArray]) -> AnyArray:
+    """Add up squares; those of `fields` may be written over them."""
     if not is_writable(fields[0]):
-        return sum(field * field for field in fields)
+        return sum(field * field for field in (*fields, *beside))
     xp = array_namespace(fields[0])
     total = xp.multiply(fields[0], fields[0])
     for field in fields[1:]:
         xp.add(total, xp.multiply(field, field, out=field), out=total)
+    for field in beside:
+        xp.add(total, field * field, out=total)
     return total
 
 

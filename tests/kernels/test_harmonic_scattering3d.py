@@ -163,6 +163,18 @@ def test_squares_of_very_small_and_large_samples_stay_in_range(rng, factor):
     assert reference3d.worst_path(transform(factor * x) / size, transform(x)) < 1e-5
 
 
+@pytest.mark.parametrize("planes", [1, 3])
+@pytest.mark.parametrize("name", CASES)
+def test_batches_of_planes_change_nothing(rng, monkeypatch, name, planes):
+    transform, shape = transform_of(name), CASES[name][1]
+    x = rng.standard_normal((2, *shape))
+    expected = transform(x)
+    kernel = sys.modules["scatdask.kernels.harmonic_scattering3d"]
+    plane = transform.plane_bytes(2, 0, shape)
+    monkeypatch.setattr(kernel, "batch_bytes", lambda like: planes * plane)
+    np.testing.assert_allclose(transform(x), expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("rows", [0, 1, 40])
 @pytest.mark.parametrize("name", ["default", "maps"])
 def test_rows_do_not_depend_on_each_other(rng, name, rows):
