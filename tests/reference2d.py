@@ -40,8 +40,10 @@ def wavelet(shape, rate, j, direction, L):
 
 
 def low_pass(shape, rate, J):
-    values = gabor(shape, rate, 0.8 * 2 ** (J - 1), 0, 0, 1.0)
-    return np.fft.fft2(values).real / values.sum().real
+    """Return the frequency response of the low-pass, whose sum over every sample is one."""
+    sigma = 0.8 * 2 ** (J - 1)
+    total = gabor((1, 1), 1, sigma, 0, 0, 1.0).real
+    return np.fft.fft2(gabor(shape, rate, sigma, 0, 0, 1.0)).real / total
 
 
 def cropped(response, rate):
@@ -102,5 +104,6 @@ def worst_path2d(found, expected, *, floor=1e-300):
     """Return the largest error over all paths, relative to the path's largest coefficient."""
     assert found.shape == expected.shape
     axes = (*range(found.ndim - 3), -2, -1)
-    error = np.abs(np.asarray(found, np.float64) - expected).max(axis=axes)
+    found, expected = (np.asarray(a, np.float64) for a in (found, expected))
+    error = np.abs(found - expected).max(axis=axes)
     return float((error / np.maximum(np.abs(expected).max(axis=axes), floor)).max())

@@ -1,0 +1,111 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scatdask.arrays import Scratch
+from scatdask.filters import morlet_bank2d, sample_morlet2d
+from scatdask.kernels.operations2d import (
+    axis_smoother,
+    centred_spectrum,
+    filtered_modulus2d,
+    fold_filter2d,
+    smooth2d,
+    spectrum_blocks,
+)
+
+SHAPES = [*itertools.product((1, 2, 3, 8), (1, 2, 5, 8)), (7, 9), (16, 6)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_half_spectra_are_completed(xp, rng, shape):
+    x = rng.standard_normal((2, *shape))
+    half = xp.asarray(np.fft.rfft2(x))
+    found = xp.to_numpy(centred_spectrum(half, shape[1], Scratch(half), "a"))
+    expected = np.fft.fftshift(np.fft.fft2(x), axes=(1, 2))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4])
+@pytest.mark.parametrize("n", [0, 3, 8, 13, 20])
+def test_blocks_that_a_filter_covers_are_those_of_the_spectrum(xp, rng, factor, n):
+    shape = (24, 40)
+    folded_shape = shape[0] // factor, shape[1] // factor
+    x = rng.standard_normal((2, *shape))
+    half = xp.asarray(np.fft.rfft2(x))
+    sampled = sample_morlet2d(morlet_bank2d(3, 8)[n], shape, tolerance=1e-8)
+    folded = fold_filter2d(sampled, folded_shape, "float64", like=half)
+    found = xp.to_numpy(spectrum_blocks(half, shape[1], [folded], Scratch(half), "a"))
+    centred = np.fft.fftshift(np.fft.fft2(x), axes=(1, 2))
+    (top, bottom), (left, right) = folded.blocks
+    for row, column in itertools.product(range(top, bottom), range(left, right)):
+        y, x0 = row * folded_shape[0], column * folded_shape[1]
+        expected = centred[:, y : y + folded_shape[0], x0 : x0 + folded_shape[1]]
+        np.testing.assert_allclose(found[:, row, column], expected, rtol=0, atol=1e-12)
+
+
+@given(
+    L=st.integers(1, 9),
+    j=st.integers(0, 3),
+    direction=st.floats(0, 0.999),
+    log2_factor=st.integers(0, 3),
+    sides=st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    batch=st.integers(1, 3),
+)
+def test_fold_is_filter_then_subsample(L, j, direction, log2_factor, sides, batch):
+    factor = 2**log2_factor
+    shape = sides[0] * factor, sides[1] * factor
+    wavelet = morlet_bank2d(4, L)[j * L + int(direction * L)]
+    sampled = sample_morlet2d(wavelet, shape)
+    x = np.random.default_rng(0).standard_normal((batch, *shape))
+    half = np.fft.rfft2(x)
+    filters = [fold_filter2d(sampled, sides, "float64", like=half)] * 2
+    scratch = Scratch(half)
+    blocks = spectrum_blocks(half, shape[1], filters, scratch, "blocks")
+    found = filtered_modulus2d(blocks, filters, scratch, "modulus")
+    expected = np.abs(np.fft.ifft2(np.fft.fft2(x) * sampled.dense()))[:, ::factor, ::factor]
+    np.testing.assert_allclose(found, np.concatenate([expected] * 2), rtol=0, atol=1e-12)
+
+
+@given(
+    half=st.integers(0, 40),
+    step=st.sampled_from([1, 2, 4]),
+    counts=st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    cut=st.floats(0, 1),
+    batch=st.integers(1, 3),
+)
+def test_smoother_is_a_circular_convolution(half, step, counts, cut, batch):
+    rng = np.random.default_rng(half)
+    taps = rng.standard_normal(2 * half + 1)
+    taps += taps[::-1]
+    shape = tuple(count * step for count in counts)
+    x = rng.standard_normal((batch, *shape))
+    keep = [(int(cut * (count - 1)), count) for count in counts]
+    smoothers = [
+        axis_smoother(taps, step, n, kept, axis, "float64", like=x)
+        for n, kept, axis in zip(shape, keep, (-2, -1), strict=True)
+    ]
+    expected = x
+    for axis, n in zip((-2, -1), shape, strict=True):
+        wrapped = np.zeros(n)
+        np.add.at(wrapped, np.arange(-half, half + 1) % n, taps)
+        matrix = np.stack([np.roll(wrapped, shift) for shift in range(n)])
+        expected = np.moveaxis(np.tensordot(expected, matrix, axes=(axis, 1)), -1, axis)
+    expected = expected[:, ::step, ::step][:, keep[0][0] :, keep[1][0] :]
+    np.testing.assert_allclose(smooth2d(x, *smoothers), expected, rtol=0, atol=1e-9)
+
+
+def test_many_outputs_are_averaged_in_groups(xp, rng):
+    x = rng.standard_normal((1, 400, 300))
+    taps = np.exp(-(np.linspace(-3, 3, 41) ** 2))
+    whole = [
+        axis_smoother(taps, 2, n, (0, n // 2), axis, "float64", like=xp.asarray(x))
+        for n, axis in ((400, -2), (300, -1))
+    ]
+    assert [len(smoother.groups) for smoother in whole] == [7, 5]
+    found = xp.to_numpy(smooth2d(xp.asarray(x), *whole))
+    rows = np.stack([np.roll(np.pad(taps, (0, 400 - 41)), 2 * k - 20) for k in range(200)])
+    columns = np.stack([np.roll(np.pad(taps, (0, 300 - 41)), 2 * k - 20) for k in range(150)])
+    np.testing.assert_allclose(found, rows @ x @ columns.T, rtol=0, atol=1e-9)
