@@ -291,7 +291,7 @@ def test_a_smaller_stride_is_more_precise(rng, L):
         expected = exact[:, ::stride, ::stride]
         np.testing.assert_allclose(found[0], expected[0], rtol=0, atol=1e-12)
         errors.append(np.linalg.norm((found - expected)[1:]) / np.linalg.norm(expected[1:]))
-    assert errors[1] < errors[0] < 0.01
+    assert errors[1] < errors[0] < 0.02
 
 
 def test_batch_axes_come_first(rng):
