@@ -21,8 +21,11 @@ from scatdask.arrays import (
     AnyArray,
     Scratch,
     array_namespace,
+    device_of,
     fft_of,
+    fold_blocks,
     from_numpy,
+    is_cupy,
     is_numpy,
     matmul,
 )
@@ -82,7 +85,8 @@ class FoldedFilter2D:
     factors : array or None
         Response on the blocks, shape ``(down, across, *shape)``, scaled such that an inverse FFT
         of the folded product gives the subsampled image. For NumPy each value stands twice along
-        the last axis: pairs of reals are multiplied faster than complex numbers by reals.
+        the last axis: pairs of reals are multiplied faster than complex numbers by reals. Real
+        for CuPy too, and complex for others.
     terms : (array, array) or None
         Where the whole would be large, for NumPy: matrices whose product it is, of shapes ``(down,
         1, shape[0], terms)`` and ``(across, terms, shape[1])``, the second with pairs.
@@ -140,6 +144,8 @@ def fold_filter2d(
     whole = np.moveaxis(whole.reshape(down, height, across, width), 2, 1)
     if is_numpy(like):
         factors = np.repeat(whole.astype(dtype), 2, axis=-1)
+    elif is_cupy(like):
+        factors = from_numpy(whole.astype(dtype), like=like)
     else:
         factors = from_numpy(whole.astype(np.result_type(dtype, np.complex64)), like=like)
     return FoldedFilter2D(shape, where, factors, None, origin)
@@ -228,6 +234,13 @@ def filtered_modulus2d(
         product = scratch.empty("product", whole, blocks.dtype)
         for index, folded in enumerate(filters):
             _fold_into(product[index * batch : (index + 1) * batch], blocks, folded, scratch)
+    elif is_cupy(blocks):
+        xp = array_namespace(blocks)
+        shape = (len(filters) * batch, *filters[0].shape)
+        product = xp.empty(shape, dtype=blocks.dtype, device=device_of(blocks))
+        for index, folded in enumerate(filters):
+            target = product[index * batch : (index + 1) * batch]
+            fold_blocks(_covered(blocks, folded), folded.factors, target)
     else:
         xp = array_namespace(blocks)
         parts = [
