@@ -8,6 +8,7 @@ import numpy as np
 
 from scatdask.blocks.geometry import Block, block_of, slab
 from scatdask.transforms import Transform
+from scatdask.transforms.base import EVERYWHERE
 
 # Share of the samples read along an axis that may be halo.
 HALO_OVERHEAD = 0.1
@@ -81,10 +82,15 @@ def block_lengths(
         free = [axis for axis in range(len(shape)) if lengths[axis] > shortest[axis]]
         if not free:
             needed = block_memory(transform, rows, shape, tuple(shortest), itemsize)
+            if transform.halo == EVERYWHERE:
+                why = "since filters sampled in frequency see the whole signal"
+                remedy = 'take sampling="space"'
+            else:
+                why = f"with a halo of {transform.halo} samples"
+                remedy = "lower J or T, or raise the tolerance"
             raise MemoryError(
-                f"a block of {rows} signals needs at least {needed / 2**20:.0f} MiB with a halo "
-                f"of {transform.halo} samples, but may take {memory / 2**20:.0f} MiB: allow more "
-                "memory, lower J or T, or raise the tolerance"
+                f"a block of {rows} signals needs at least {needed / 2**20:.0f} MiB {why}, but "
+                f"may take {memory / 2**20:.0f} MiB: allow more memory, {remedy}"
             )
         axis = max(free, key=lambda axis: lengths[axis])
         half = lengths[axis] // 2 // transform.alignment * transform.alignment

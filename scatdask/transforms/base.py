@@ -26,6 +26,8 @@ DTYPES = ("float32", "float64")
 
 # Raised whenever the meaning of the numbers changes, so that outputs of old and new code differ.
 NUMERICS = 1
+# The halo of filters that are cut in frequency, and so ring forever: a block is the whole signal.
+EVERYWHERE = 2**40
 # Bytes for each bin of a filter that is being sampled, in float64.
 SAMPLING_BYTES = 64
 

@@ -24,7 +24,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from scatdask.filters import SAMPLINGS, harmonic_band, harmonic_reach
-from scatdask.transforms.base import BOUNDARIES, DTYPES, SAMPLING_BYTES, Output, Transform
+from scatdask.transforms.base import (
+    BOUNDARIES,
+    DTYPES,
+    EVERYWHERE,
+    SAMPLING_BYTES,
+    Output,
+    Transform,
+)
 from scatdask.transforms.cost3d import filter_memory3d, flops3d, workspace3d
 from scatdask.transforms.validation import (
     as_boundary,
@@ -41,8 +48,6 @@ if TYPE_CHECKING:
 METHODS = ("integral", "local")
 # Beyond this degree polynomials cancel to the point of costing float32 its last three digits.
 HIGHEST_DEGREE = 8
-# A wavelet sampled in frequency that has power left at the Nyquist frequency rings forever.
-EVERYWHERE = 2**40
 # The halo bounds errors relative to the largest sample; the largest coefficient of a path may be
 # much smaller.
 FAINTNESS = 1000

@@ -27,7 +27,7 @@ import numpy as np
 
 from scatdask.filters import Wavelet2D, low_pass_sigma2d, morlet_bank2d
 from scatdask.transforms import cost1d, cost2d
-from scatdask.transforms.base import BOUNDARIES, DTYPES, Output, Transform
+from scatdask.transforms.base import BOUNDARIES, DTYPES, EVERYWHERE, Output, Transform
 from scatdask.transforms.validation import (
     as_boundary,
     as_dtype,
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 SAMPLINGS = ("space", "frequency")
-# A filter that is cut off in frequency never ends in space.
-EVERYWHERE = 2**40
 # As for signals in time: the halo bounds errors relative to the largest sample, and the largest
 # coefficient of a path may be this many times smaller.
 FAINTNESS = 1000

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scatdask import HarmonicScattering3D
-from scatdask.blocks import Grid, block_of, combine_sums, transform_block
+from scatdask.blocks import Grid, block_lengths, block_of, combine_sums, transform_block
 from scatdask.errors import NonFiniteWarning
 from tests import reference3d
 from tests.blocks.common import BOUNDARIES, TOLERANCE
@@ -141,3 +141,14 @@ def test_a_missing_sample_spoils_all_that_rings(rng):
         found = HarmonicScattering3D(1, L=1)(x)
     assert np.all(np.isfinite(found[0]))
     assert np.all(np.isnan(found[1]))
+
+
+def test_a_box_whose_wavelets_ring_is_one_block_or_none():
+    transform = HarmonicScattering3D(1, L=1)
+    shape = 128, 96, 64
+    assert block_lengths(transform, shape, rows=1, itemsize=4, memory=2**30) == shape
+    with pytest.raises(MemoryError, match=r"see the whole .* 1 MiB: .* take sampling=\"space\"$"):
+        block_lengths(transform, shape, rows=1, itemsize=4, memory=2**20)
+    short = dataclasses.replace(transform, sampling="space")
+    lengths = block_lengths(short, shape, rows=1, itemsize=4, memory=2**25)
+    assert max(lengths) < 128

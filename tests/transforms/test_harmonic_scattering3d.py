@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from scatdask import HarmonicScattering3D
-from scatdask.transforms.harmonic_scattering3d import EVERYWHERE
+from scatdask.transforms.base import EVERYWHERE
 
 # Bad parameters
 
