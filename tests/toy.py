@@ -101,7 +101,7 @@ class Toy3D(Toy1D):
 TOYS: dict[int, Callable[..., Any]] = {1: Toy1D, 2: Toy2D, 3: Toy3D}
 
 
-@kernels._kernel.register(Toy1D)
+@kernels.kernel.register(Toy1D)
 def _toy(transform, x, offset, keep):
     x = np.asarray(x)
     axes = tuple(range(1, x.ndim))
