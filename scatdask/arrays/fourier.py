@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,15 +28,25 @@ def fft_of(x: AnyArray) -> Any:
     with `scipy.fft.set_global_backend`. One thread each: blocks are what runs in parallel.
     """
     if is_numpy(x):
-        import scipy.fft
-
-        return _in_place(scipy.fft, workers=1)
+        return _of_scipy()
     if is_cupy(x):
-        import cupyx.scipy.fft
-
         _bound_plans(x.device)
-        return _in_place(cupyx.scipy.fft)
+        return _of_cupy()
     return array_namespace(x).fft
+
+
+@cache
+def _of_scipy() -> SimpleNamespace:
+    import scipy.fft
+
+    return _in_place(scipy.fft, workers=1)
+
+
+@cache
+def _of_cupy() -> SimpleNamespace:
+    import cupyx.scipy.fft
+
+    return _in_place(cupyx.scipy.fft)
 
 
 def _in_place(fft: Any, **options: Any) -> SimpleNamespace:
