@@ -1,4 +1,4 @@
-"""The few array operations of a scattering cascade on images.
+"""Band-pass, fold and modulus: the operations of a scattering cascade on images.
 
 The spectrum of an image is laid out with frequency zero in the middle, so that the bins of any
 filter are one box of it. The product of the box and the filter is folded onto the subsampled
@@ -8,11 +8,9 @@ by a wave of modulus one, and only its modulus is of interest.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
-import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,10 +25,9 @@ from scatdask.arrays import (
     from_numpy,
     is_cupy,
     is_numpy,
-    matmul,
 )
 from scatdask.filters import SampledFilter2D
-from scatdask.transforms.cost2d import BAND_BYTES, GROUP, LARGEST_WHOLE
+from scatdask.transforms.cost2d import BAND_BYTES, LARGEST_WHOLE
 
 AXES = (-2, -1)
 
@@ -209,7 +206,12 @@ def spectrum_blocks(
 
 
 def filtered_modulus2d(
-    blocks: AnyArray, filters: Sequence[FoldedFilter2D], scratch: Scratch, name: str
+    blocks: AnyArray,
+    filters: Sequence[FoldedFilter2D],
+    scratch: Scratch,
+    name: str,
+    *,
+    rows: slice | None = None,
 ) -> AnyArray:
     """Filter images by wavelets of one subsampling and take the modulus.
 
@@ -222,6 +224,8 @@ def filtered_modulus2d(
     scratch : Scratch
     name : str
         Buffer of the result.
+    rows : slice, optional
+        The rows of each image that are wanted; by default all.
 
     Returns
     -------
@@ -247,7 +251,11 @@ def filtered_modulus2d(
             xp.sum(_covered(blocks, folded) * folded.factors, axis=(1, 2)) for folded in filters
         ]
         product = parts[0] if len(parts) == 1 else xp.concat(parts, axis=0)
-    return scratch.modulus(name, fft_of(product).ifftn(product, axes=AXES))
+    fft = fft_of(product)
+    if rows is None:
+        return scratch.modulus(name, fft.ifftn(product, axes=AXES))
+    columns_done = fft.ifftn(product, axes=(-2,))
+    return scratch.modulus(name, fft.ifftn(columns_done[:, rows, :], axes=(-1,)))
 
 
 def _covered(blocks: AnyArray, folded: FoldedFilter2D) -> AnyArray:
@@ -287,101 +295,3 @@ def _multiply_add(out: np.ndarray, box: np.ndarray, factors: np.ndarray) -> None
     else:
         # The one function of NumPy that multiplies and adds in one pass.
         np.einsum("pabij,abij->pij", box, factors, out=out)
-
-
-@dataclass(frozen=True, eq=False)
-class AxisSmoother:
-    """Low-pass and decimation along one axis: small matrices, one for a group of outputs.
-
-    Attributes
-    ----------
-    groups : tuple of tuple of (int, int, array)
-        For each group of outputs the ranges of samples that it needs, two where it goes around a
-        periodic image, and for each of them a matrix: (outputs, samples) along the second last
-        axis, (samples, outputs) along the last.
-    """
-
-    groups: tuple[tuple[tuple[int, int, AnyArray], ...], ...]
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """The range of samples that any group needs."""
-        ranges = [part[:2] for group in self.groups for part in group]
-        return min(start for start, _ in ranges), max(stop for _, stop in ranges)
-
-
-def axis_smoother(
-    taps: np.ndarray,
-    step: int,
-    n: int,
-    outputs: tuple[int, int],
-    axis: int,
-    dtype: str,
-    *,
-    like: AnyArray,
-) -> AxisSmoother:
-    """Build the matrices that average along one axis of periodic images.
-
-    Parameters
-    ----------
-    taps : array of float64, shape (2 * m + 1,)
-        The low-pass at samples ``-m, ..., m``.
-    step : int
-        Samples per output.
-    n : int
-        Samples of the period.
-    outputs : (int, int)
-        The outputs [first, last) that are wanted.
-    axis : {-2, -1}
-    dtype : {"float32", "float64"}
-    like : array
-        Where the matrices are to live.
-    """
-    first, last = outputs
-    half = len(taps) // 2
-    n_groups = -(-(last - first) // max(GROUP, half // step))
-    edges = [first + (last - first) * group // n_groups for group in range(n_groups + 1)]
-    groups = []
-    for start, stop in itertools.pairwise(edges):
-        low, high = start * step - half, (stop - 1) * step + half + 1
-        matrix = np.zeros((stop - start, high - low))
-        for row in range(stop - start):
-            matrix[row, row * step : row * step + len(taps)] = taps
-        groups.append(
-            tuple(
-                (a, b, from_numpy((part if axis == -2 else part.T).astype(dtype), like=like))
-                for a, b, part in _around(matrix, low, n)
-            )
-        )
-    return AxisSmoother(tuple(groups))
-
-
-def _around(matrix: np.ndarray, low: int, n: int) -> list[tuple[int, int, np.ndarray]]:
-    """Cut columns, which stand for samples from `low` on, where they leave one period."""
-    high = low + matrix.shape[1]
-    if high - low >= n:
-        whole = np.pad(matrix, ((0, 0), (low % n, -high % n)))
-        return [(0, n, whole.reshape(len(matrix), -1, n).sum(axis=1))]
-    cut = -low if low < 0 < high else n - low if low < n < high else high - low
-    ranges = [(0, cut), (cut, high - low)]
-    return [((low + a) % n, (low + a) % n + b - a, matrix[:, a:b]) for a, b in ranges if b > a]
-
-
-def smooth2d(samples: AnyArray, along_y: AxisSmoother, along_x: AxisSmoother) -> AnyArray:
-    """Average images, shape (batch, height, width), and keep the wanted outputs."""
-    xp = array_namespace(samples)
-    left, right = along_x.span
-    rows = [
-        _total(matmul(matrix, samples[:, a:b, left:right]) for a, b, matrix in group)
-        for group in along_y.groups
-    ]
-    half_way = rows[0] if len(rows) == 1 else xp.concat(rows, axis=-2)
-    columns = [
-        _total(matmul(half_way[:, :, a - left : b - left], matrix) for a, b, matrix in group)
-        for group in along_x.groups
-    ]
-    return columns[0] if len(columns) == 1 else xp.concat(columns, axis=-1)
-
-
-def _total(parts: Iterable[AnyArray]) -> AnyArray:
-    return functools.reduce(operator.add, parts)

@@ -7,11 +7,8 @@ once for each (transform, shape, precision, device) and kept.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-
-import numpy as np
 
 from scatdask.arrays import (
     AnyArray,
@@ -22,16 +19,14 @@ from scatdask.arrays import (
     complex_dtype,
     fft_of,
 )
-from scatdask.filters import gaussian, low_pass_taps, sample_morlet2d
+from scatdask.filters import sample_morlet2d
+from scatdask.kernels.averages2d import averages
 from scatdask.kernels.keep import Keep
 from scatdask.kernels.operations2d import (
     AXES,
-    AxisSmoother,
     FoldedFilter2D,
-    axis_smoother,
     filtered_modulus2d,
     fold_filter2d,
-    smooth2d,
     spectrum_blocks,
 )
 from scatdask.kernels.writer import Writer
@@ -40,7 +35,6 @@ from scatdask.transforms.cost2d import wavelets_at_once
 from scatdask.transforms.scattering2d import Branch
 
 Filters = dict[tuple[int, int], FoldedFilter2D]
-Smoothers = dict[int, tuple[AxisSmoother, AxisSmoother]]
 
 
 def sampled_filters(transform: Scattering2D, shape: tuple[int, ...], like: AnyArray) -> Filters:
@@ -83,43 +77,6 @@ def _sampled_filters(transform: Scattering2D, shape: tuple[int, ...], like: Like
     return filters
 
 
-@lru_cache(maxsize=64)
-def _smoothers(
-    transform: Scattering2D, shape: tuple[int, ...], keep: tuple[Keep, ...], like: Like
-) -> Smoothers:
-    """Build what averages images of each subsampling, for the outputs that are wanted."""
-    stride = transform.alignment
-
-    def along(axis: int, rate: int) -> AxisSmoother:
-        n = shape[axis]
-        return axis_smoother(
-            _taps(transform, n, rate),
-            stride // rate,
-            n // rate,
-            keep[axis].outputs(stride),
-            axis,
-            transform.dtype,
-            like=like.array,
-        )
-
-    return {rate: (along(-2, rate), along(-1, rate)) for rate in {1, *transform.rates}}
-
-
-def _taps(transform: Scattering2D, n: int, rate: int) -> np.ndarray:
-    """Return the low-pass along an axis of `n` samples that are `rate` apart afterwards."""
-    sigma = 1 / (2 * math.pi * transform.low_pass)
-    eps = float(np.finfo(transform.dtype).eps)
-    if transform.sampling == "space" or rate == 1:
-        return low_pass_taps(sigma, rate=rate, tolerance=eps)
-    # Cut off at the Nyquist frequency: then it goes all around.
-    length = n // rate
-    taps = np.fft.irfft(gaussian(np.arange(length // 2 + 1) / n, sigma), length)
-    taps = np.concatenate([taps[length // 2 + 1 :], taps[: length // 2 + 1]])
-    if length % 2 == 0:  # the same sample on either side: half for each
-        taps = np.append(taps[-1:] / 2, [*taps[:-1], taps[-1] / 2])
-    return taps
-
-
 def scattering2d(
     transform: Scattering2D, x: AnyArray, offset: AnyArray, keep: tuple[Keep, ...]
 ) -> list[AnyArray]:
@@ -145,7 +102,7 @@ def scattering2d(
     dtype = getattr(xp, transform.dtype)
     cascade = _Cascade(transform, x, keep)
     if () in transform.path_of:
-        order0 = cascade.smooth(xp.astype(x, dtype), 1) + xp.reshape(offset, (-1, 1, 1))
+        order0 = cascade.averages[1](xp.astype(x, dtype)) + xp.reshape(offset, (-1, 1, 1))
         cascade.writer.put((transform.path_of[()],), xp.astype(order0, dtype))
     if transform.branches:
         # The one FFT in float64 whatever the transform's dtype, as for signals in time.
@@ -165,12 +122,8 @@ class _Cascade:
         self.shape = tuple(shape)
         self.writer, self.scratch = Writer(transform, x, keep), Scratch(x)
         self.filters = sampled_filters(transform, self.shape, x)
-        self.smoothers = _smoothers(transform, self.shape, keep, Like(x))
+        self.averages = averages(transform, self.shape, keep, x)
         self.budget = batch_bytes(x)
-
-    def smooth(self, samples: AnyArray, rate: int) -> AnyArray:
-        """Average images that are subsampled by a rate, shape (batch, height, width)."""
-        return smooth2d(samples, *self.smoothers[rate])
 
     def follow(self, branch: Branch, half: AnyArray) -> None:
         """Follow a branch from half spectra down to its first- and second-order outputs."""
@@ -183,7 +136,7 @@ class _Cascade:
             modulus1 = filtered_modulus2d(blocks, some, self.scratch, "modulus1")
             paths = [path_of.get((n1,)) for n1 in members]
             if any(path is not None for path in paths):
-                self.writer.put(paths, self.smooth(modulus1, rate))
+                self.writer.put(paths, self.averages[rate](modulus1))
             if branch.children:
                 half1 = fft_of(modulus1).rfftn(modulus1, axes=AXES)
                 for j2, children in branch.children:
@@ -200,13 +153,14 @@ class _Cascade:
     ) -> None:
         """Filter first-order images by the wavelets of one scale."""
         path_of, rate2 = self.transform.path_of, self.transform.rate(j2)
+        average = self.averages[rate2]
         filters = {n2: self.filters[rate1, n2] for n2 in children}
         blocks = self.blocks(half, self.shape[1] // rate1, filters, "blocks1")
         for members in self._batches(children, half.shape[0], rate2):
             some = [filters[n2] for n2 in members]
-            modulus2 = filtered_modulus2d(blocks, some, self.scratch, "modulus2")
+            modulus2 = filtered_modulus2d(blocks, some, self.scratch, "modulus2", rows=average.rows)
             paths = [path_of[n1, n2] for n2 in members for n1 in parents]
-            self.writer.put(paths, self.smooth(modulus2, rate2))
+            self.writer.put(paths, average.of_rows(modulus2))
 
     def blocks(
         self, half: AnyArray, width: int, filters: dict[int, FoldedFilter2D], name: str

@@ -9,6 +9,7 @@ from scatdask.blocks.sizing import HALO_OVERHEAD
 from tests.blocks.test_sizing import measured
 
 KERNEL = importlib.import_module("scatdask.kernels.scattering2d")
+AVERAGES = importlib.import_module("scatdask.kernels.averages2d")
 
 # Parameters, then the shape: one image, many small ones, filters that are kept whole and not.
 CASES = [
@@ -30,7 +31,7 @@ def forget_filters():
 
     def forget():
         KERNEL._sampled_filters.cache_clear()
-        KERNEL._smoothers.cache_clear()
+        AVERAGES._averages.cache_clear()
 
     forget()
     yield forget

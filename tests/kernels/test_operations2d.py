@@ -8,11 +8,9 @@ from hypothesis import strategies as st
 from scatdask.arrays import Scratch
 from scatdask.filters import morlet_bank2d, sample_morlet2d
 from scatdask.kernels.operations2d import (
-    axis_smoother,
     centred_spectrum,
     filtered_modulus2d,
     fold_filter2d,
-    smooth2d,
     spectrum_blocks,
 )
 
@@ -69,43 +67,21 @@ def test_fold_is_filter_then_subsample(L, j, direction, log2_factor, sides, batc
     np.testing.assert_allclose(found, np.concatenate([expected] * 2), rtol=0, atol=1e-12)
 
 
-@given(
-    half=st.integers(0, 40),
-    step=st.sampled_from([1, 2, 4]),
-    counts=st.tuples(st.integers(1, 20), st.integers(1, 20)),
-    cut=st.floats(0, 1),
-    batch=st.integers(1, 3),
-)
-def test_smoother_is_a_circular_convolution(half, step, counts, cut, batch):
-    rng = np.random.default_rng(half)
-    taps = rng.standard_normal(2 * half + 1)
-    taps += taps[::-1]
-    shape = tuple(count * step for count in counts)
-    x = rng.standard_normal((batch, *shape))
-    keep = [(int(cut * (count - 1)), count) for count in counts]
-    smoothers = [
-        axis_smoother(taps, step, n, kept, axis, "float64", like=x)
-        for n, kept, axis in zip(shape, keep, (-2, -1), strict=True)
+@pytest.mark.parametrize("factor", [1, 2])
+def test_some_rows_are_those_of_the_whole(xp, rng, factor):
+    x = rng.standard_normal((2, 24, 40))
+    half = xp.asarray(np.fft.rfft2(x))
+    filters = [
+        fold_filter2d(
+            sample_morlet2d(wavelet, (24, 40)),
+            (24 // factor, 40 // factor),
+            "float64",
+            like=half,
+        )
+        for wavelet in morlet_bank2d(2, 3)[2:5]
     ]
-    expected = x
-    for axis, n in zip((-2, -1), shape, strict=True):
-        wrapped = np.zeros(n)
-        np.add.at(wrapped, np.arange(-half, half + 1) % n, taps)
-        matrix = np.stack([np.roll(wrapped, shift) for shift in range(n)])
-        expected = np.moveaxis(np.tensordot(expected, matrix, axes=(axis, 1)), -1, axis)
-    expected = expected[:, ::step, ::step][:, keep[0][0] :, keep[1][0] :]
-    np.testing.assert_allclose(smooth2d(x, *smoothers), expected, rtol=0, atol=1e-9)
-
-
-def test_many_outputs_are_averaged_in_groups(xp, rng):
-    x = rng.standard_normal((1, 400, 300))
-    taps = np.exp(-(np.linspace(-3, 3, 41) ** 2))
-    whole = [
-        axis_smoother(taps, 2, n, (0, n // 2), axis, "float64", like=xp.asarray(x))
-        for n, axis in ((400, -2), (300, -1))
-    ]
-    assert [len(smoother.groups) for smoother in whole] == [7, 5]
-    found = xp.to_numpy(smooth2d(xp.asarray(x), *whole))
-    rows = np.stack([np.roll(np.pad(taps, (0, 400 - 41)), 2 * k - 20) for k in range(200)])
-    columns = np.stack([np.roll(np.pad(taps, (0, 300 - 41)), 2 * k - 20) for k in range(150)])
-    np.testing.assert_allclose(found, rows @ x @ columns.T, rtol=0, atol=1e-9)
+    scratch = Scratch(half)
+    blocks = spectrum_blocks(half, 40, filters, scratch, "blocks")
+    whole = np.array(xp.to_numpy(filtered_modulus2d(blocks, filters, scratch, "a")))
+    some = filtered_modulus2d(blocks, filters, scratch, "b", rows=slice(3, 9))
+    np.testing.assert_allclose(xp.to_numpy(some), whole[:, 3:9], rtol=0, atol=1e-14)
