@@ -20,15 +20,14 @@ from scatdask.arrays import (
     is_writable,
     power,
 )
+from scatdask.kernels.harmonic_filters import SampledScale, sampled_scale
 from scatdask.kernels.integrals import Averages, Sums
 from scatdask.kernels.keep import Keep
 from scatdask.kernels.volumes import (
-    SampledScale,
     Spectrum,
     Window,
     along_first,
     edge_fields,
-    sampled_scale,
     squared_moduli,
 )
 from scatdask.kernels.writer import Writer

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -36,8 +35,11 @@ from scatdask.transforms.cost3d import filter_memory3d, flops3d, workspace3d
 from scatdask.transforms.validation import (
     as_boundary,
     as_dtype,
+    as_flag,
     as_integer,
     as_member,
+    as_positive,
+    as_powers,
     as_selection,
     as_tolerance,
 )
@@ -171,10 +173,10 @@ class HarmonicScattering3D(Transform):
         values: dict[str, Any] = {
             "J": as_integer("J", self.J, at_least=0, at_most=40),
             "L": as_integer("L", self.L, at_least=0, at_most=HIGHEST_DEGREE),
-            "sigma_0": _as_positive("sigma_0", self.sigma_0),
+            "sigma_0": as_positive("sigma_0", self.sigma_0),
             "max_order": as_integer("max_order", self.max_order, at_least=1, at_most=2),
-            "rotation_covariant": _as_flag("rotation_covariant", self.rotation_covariant),
-            "integral_powers": _as_powers("integral_powers", self.integral_powers),
+            "rotation_covariant": as_flag("rotation_covariant", self.rotation_covariant),
+            "integral_powers": as_powers("integral_powers", self.integral_powers),
             "method": as_member("method", self.method, METHODS),
             "boundary": as_boundary("boundary", self.boundary, self.ndim, BOUNDARIES),
             "dtype": as_dtype("dtype", self.dtype, DTYPES),
@@ -453,34 +455,3 @@ class HarmonicScattering3D(Transform):
         Counts ``5 n log2 n`` for a complex FFT of n samples and half for a real one.
         """
         return flops3d(self, shape)
-
-
-def _as_positive(name: str, value: Any) -> float:
-    """Return `value` as a float above zero."""
-    try:
-        if isinstance(value, str | bytes | bool | np.bool_):
-            raise TypeError
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number, got {value!r}") from None
-    if not 0 < number < math.inf:
-        raise ValueError(f"{name} must be above 0 and finite, got {value!r}")
-    return number
-
-
-def _as_flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, got {value!r}")
-    return bool(value)
-
-
-def _as_powers(name: str, value: Any) -> tuple[float, ...]:
-    """Return a sequence of numbers above zero as a tuple of floats."""
-    if isinstance(value, str | bytes) or not isinstance(value, Sequence | np.ndarray):
-        raise TypeError(f"{name} must be a sequence of numbers, got {value!r}")
-    powers = tuple(_as_positive(f"{name}[{place}]", power) for place, power in enumerate(value))
-    if not powers:
-        raise ValueError(f"{name} must have at least one power, got {value!r}")
-    if len(set(powers)) < len(powers):
-        raise ValueError(f"{name} must differ from each other, got {value!r}")
-    return powers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -93,3 +94,35 @@ def as_selection(name: str, value: Any, n_paths: int) -> tuple[int, ...] | None:
         if after <= before:
             raise ValueError(f"{name} must be increasing, got {after} after {before}")
     return None if len(rows) == n_paths else rows
+
+
+def as_positive(name: str, value: Any) -> float:
+    """Return `value` as a float above zero."""
+    try:
+        if isinstance(value, str | bytes | bool | np.bool_):
+            raise TypeError
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, got {value!r}") from None
+    if not 0 < number < math.inf:
+        raise ValueError(f"{name} must be above 0 and finite, got {value!r}")
+    return number
+
+
+def as_flag(name: str, value: Any) -> bool:
+    """Return `value` if it is true or false."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def as_powers(name: str, value: Any) -> tuple[float, ...]:
+    """Return a sequence of numbers above zero as a tuple of floats."""
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence | np.ndarray):
+        raise TypeError(f"{name} must be a sequence of numbers, got {value!r}")
+    powers = tuple(as_positive(f"{name}[{place}]", power) for place, power in enumerate(value))
+    if not powers:
+        raise ValueError(f"{name} must have at least one power, got {value!r}")
+    if len(set(powers)) < len(powers):
+        raise ValueError(f"{name} must differ from each other, got {value!r}")
+    return powers

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from scatdask import HarmonicScattering3D
 from scatdask.kernels import Keep, transform_rows
+from scatdask.kernels.harmonic_filters import sampled_scale
 from scatdask.kernels.integrals import gaussian_matrix
-from scatdask.kernels.volumes import sampled_scale
 from tests import reference3d
 
 # One of each kind: even and odd sides, both samplings, wide and narrow wavelets, few bins.

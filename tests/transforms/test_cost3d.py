@@ -5,8 +5,8 @@ import pytest
 
 from scatdask import HarmonicScattering3D
 from scatdask.blocks import block_memory, block_of, transform_block
+from scatdask.kernels.harmonic_filters import sampled_scale
 from scatdask.kernels.integrals import gaussian_matrix
-from scatdask.kernels.volumes import sampled_scale
 from tests.blocks.test_function3d import cut
 
 # Large volumes, many small ones, few bins, maps, what is not covariant, and what is selected.

@@ -5,9 +5,12 @@ from scatdask.transforms.base import BOUNDARIES
 from scatdask.transforms.validation import (
     as_boundary,
     as_dtype,
+    as_flag,
     as_integer,
     as_member,
     as_pair,
+    as_positive,
+    as_powers,
     as_selection,
     as_tolerance,
 )
@@ -144,3 +147,54 @@ def test_boundaries(value, boundary):
 def test_what_is_no_boundary_is_named(value, message):
     with pytest.raises(ValueError, match=message):
         as_boundary("boundary", value, 2, BOUNDARIES)
+
+
+@pytest.mark.parametrize(("value", "number"), [(1, 1.0), (np.float32(0.5), 0.5), (1e300, 1e300)])
+def test_positive_numbers(value, number):
+    found = as_positive("sigma_0", value)
+    assert found == number
+    assert type(found) is float
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        (0, ValueError, "^sigma_0 must be above 0 and finite, got 0$"),
+        (-2.5, ValueError, "^sigma_0 must be above 0 and finite, got -2.5$"),
+        (float("inf"), ValueError, "^sigma_0 must be above 0 and finite, got inf$"),
+        (float("nan"), ValueError, "^sigma_0 must be above 0 and finite, got nan$"),
+        ("1", TypeError, "^sigma_0 must be a number, got '1'$"),
+        (True, TypeError, "^sigma_0 must be a number, got True$"),
+        (1j, TypeError, "^sigma_0 must be a number, got 1j$"),
+    ],
+)
+def test_what_is_no_positive_number_is_named(value, error, message):
+    with pytest.raises(error, match=message):
+        as_positive("sigma_0", value)
+
+
+def test_flags():
+    assert as_flag("covariant", True) is True
+    assert as_flag("covariant", np.False_) is False
+    with pytest.raises(TypeError, match=r"^covariant must be True or False, got 1$"):
+        as_flag("covariant", 1)
+
+
+@pytest.mark.parametrize("value", [(0.5, 1, 2), [0.5, 1, 2], np.array([0.5, 1, 2])])
+def test_powers(value):
+    assert as_powers("powers", value) == (0.5, 1.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        ((), ValueError, r"^powers must have at least one power, got \(\)$"),
+        ((1, 1.0), ValueError, "^powers must differ from each other, got"),
+        ((1, 0), ValueError, r"^powers\[1\] must be above 0 and finite, got 0$"),
+        (2, TypeError, "^powers must be a sequence of numbers, got 2$"),
+        ("12", TypeError, "^powers must be a sequence of numbers, got '12'$"),
+    ],
+)
+def test_what_are_no_powers_is_named(value, error, message):
+    with pytest.raises(error, match=message):
+        as_powers("powers", value)
