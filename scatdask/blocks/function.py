@@ -86,8 +86,8 @@ def transform_array(transform: Transform, x: AnyArray) -> AnyArray:
     if any(is_surely(xp.any(xp.isnan(a))) for a in arrays):
         warnings.warn(
             "x holds samples that are NaN, infinite, or beyond "
-            f"{LARGEST[transform.dtype]:g}: every output within {transform.halo} samples of one "
-            "is NaN",
+            f"{LARGEST[transform.dtype]:g}: every output within "
+            f"{min(transform.halo, max(shape))} samples of one is NaN",
             NonFiniteWarning,
             stacklevel=3,
         )

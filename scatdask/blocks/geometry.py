@@ -1,10 +1,9 @@
 """Integer geometry of blocks: which samples a block owns, reads, and is padded to.
 
 A signal is defined on all integers: its samples, and what the boundary says beyond them. Axis by
-axis, a block
-owns the samples ``[start, stop)``, that is the outputs at multiples of the stride inside, and
-needs those from ``start - halo`` to ``stop + halo``. It starts at a multiple of the transform's
-alignment, so that each subsampled grid of the cascade is the same grid in every block.
+axis, a block owns the samples ``[start, stop)``, that is the outputs at multiples of the stride
+inside, and needs those from ``start - halo`` to ``stop + halo``. It starts at a multiple of the
+transform's alignment, so that each subsampled grid of the cascade is the same grid in every block.
 """
 
 from __future__ import annotations

@@ -82,7 +82,8 @@ def output_attrs(
         if value is not None and key != "dtype":
             taken = key in ("sampling", "halo")
             attrs[f"{transform.name}_{key}" if taken else key] = _storable(value)
-    attrs["halo"] = transform.halo
+    # No more than there is: filters that see the whole signal have no end.
+    attrs["halo"] = min(transform.halo, max(source.sizes[dim] for dim in dims))
     if stride is not None:
         attrs["stride"] = stride
     said = [one.description for one in samplings]

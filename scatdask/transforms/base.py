@@ -143,6 +143,9 @@ class Transform(ABC):
     def select(self, predicate: Callable[[xr.Dataset], Any]) -> Self:
         """Return the same transform with fewer paths; what they do not need is not computed.
 
+        The halo is that of the paths that are left, so that a missing sample makes fewer outputs
+        NaN where only short paths are.
+
         Parameters
         ----------
         predicate : callable
