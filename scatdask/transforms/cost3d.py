@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 
+# Bytes of one row beyond which rows are transformed one by one: they no longer share a cache.
+ROW_BYTES = 2**21
 # Bytes of the objects that hold one sampled wavelet, beside its values.
 FILTER_OVERHEAD = 4096
 

@@ -31,7 +31,8 @@ from scatdask.transforms.base import (
     Output,
     Transform,
 )
-from scatdask.transforms.cost3d import filter_memory3d, flops3d, workspace3d
+from scatdask.transforms.cost3d import ROW_BYTES, filter_memory3d, flops3d, workspace3d
+from scatdask.transforms.halo import FAINTNESS
 from scatdask.transforms.validation import (
     as_boundary,
     as_dtype,
@@ -48,13 +49,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 METHODS = ("integral", "local")
-# Beyond this degree polynomials cancel to the point of costing float32 its last three digits.
-HIGHEST_DEGREE = 8
-# The halo bounds errors relative to the largest sample; the largest coefficient of a path may be
-# much smaller.
-FAINTNESS = 1000
-# Bytes of one row beyond which rows are transformed one by one: they no longer share a cache.
-ROW_BYTES = 2**21
+# Monomials of a harmonic cancel: up to this degree float32 keeps its errors below 1e-6.
+HIGHEST_DEGREE = 20
 
 
 @dataclass(frozen=True)
@@ -85,7 +81,7 @@ class HarmonicScattering3D(Transform):
     J : int
         Largest scale: wavelets have widths ``sigma_0 * 2**j`` for j from 0 to J.
     L : int, default 3
-        Highest degree of the solid harmonics; l goes from 0 to L.
+        Highest degree of the solid harmonics; l goes from 0 to L, at most 20.
     sigma_0 : float, default 1
         Width of the narrowest wavelet in samples, along each axis.
     max_order : {1, 2}, default 2
@@ -172,7 +168,7 @@ class HarmonicScattering3D(Transform):
     def __post_init__(self) -> None:
         values: dict[str, Any] = {
             "J": as_integer("J", self.J, at_least=0, at_most=40),
-            "L": as_integer("L", self.L, at_least=0, at_most=HIGHEST_DEGREE),
+            "L": as_integer("L", self.L, at_least=1, at_most=HIGHEST_DEGREE),
             "sigma_0": as_positive("sigma_0", self.sigma_0),
             "max_order": as_integer("max_order", self.max_order, at_least=1, at_most=2),
             "rotation_covariant": as_flag("rotation_covariant", self.rotation_covariant),
@@ -364,19 +360,19 @@ class HarmonicScattering3D(Transform):
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Raise ValueError where a volume of a shape is too small to mean anything.
 
-        "periodic" and "zero" say what the volume is outside, so any size will do for them.
+        Only "zero" makes sense of a wavelet that is wider than the volume.
         """
         widest = self.sigma(self.J)
         for axis, (n, boundary) in enumerate(zip(shape, self.boundaries, strict=True)):
             if n < 1:
                 raise ValueError(f"the volume has no samples: core axis {axis} has length 0")
-            if boundary not in ("periodic", "zero") and widest > n:
+            if boundary != "zero" and widest > n:
                 J = math.floor(math.log2(n / self.sigma_0)) if n >= self.sigma_0 else -1
                 fits = f"the largest J that fits is {J}" if J >= 0 else "no J fits"
                 raise ValueError(
                     f"J={self.J} makes wavelets of width sigma_0 * 2**J = {widest:g} samples but "
-                    f"core axis {axis} has {n}: {fits}, or say what lies outside the volume with "
-                    f'boundary="periodic" or "zero" (now {boundary!r})'
+                    f"core axis {axis} has {n}: {fits}, or say that nothing lies outside the volume "
+                    f'with boundary="zero" (now {boundary!r})'
                 )
             if n % self.alignment and self.halo == EVERYWHERE:
                 raise ValueError(

@@ -155,6 +155,13 @@ def test_large_constants_cost_no_precision(rng, sampling):
     assert reference3d.worst_path(found, expected) < 1e-5
 
 
+def test_high_degrees_keep_their_precision(rng):
+    x = rng.standard_normal((10, 9, 8))
+    parameters = {"J": 0, "L": 20, "integral_powers": (1,)}
+    expected = HarmonicScattering3D(**parameters, dtype="float64")(x)
+    np.testing.assert_allclose(HarmonicScattering3D(**parameters)(x), expected, rtol=3e-6)
+
+
 @pytest.mark.parametrize("factor", [1e-30, 1e-22, 1e15, 1e25])
 def test_squares_of_very_small_and_large_samples_stay_in_range(rng, factor):
     transform = HarmonicScattering3D(1, L=1, integral_powers=(0.5, 1))

@@ -40,8 +40,8 @@ def test_wrong_types_are_type_errors(parameters, message):
     [
         ({"J": -1}, "^J must be at least 0, got -1$"),
         ({"J": 41}, "^J must be at most 40, got 41$"),
-        ({"L": -1}, "^L must be at least 0, got -1$"),
-        ({"L": 9}, "^L must be at most 8, got 9$"),
+        ({"L": 0}, "^L must be at least 1, got 0$"),
+        ({"L": 21}, "^L must be at most 20, got 21$"),
         ({"sigma_0": 0}, "^sigma_0 must be above 0 and finite, got 0$"),
         ({"sigma_0": -1.0}, "^sigma_0 must be above 0 and finite, got -1.0$"),
         ({"sigma_0": float("nan")}, "^sigma_0 must be above 0 and finite, got nan$"),
@@ -239,7 +239,7 @@ def test_halo_grows_with_scales_degrees_and_the_low_pass():
         return HarmonicScattering3D(J, L=L, sampling="space", **parameters).halo
 
     assert halo(J=1) < halo() < halo(J=3)
-    assert halo(L=0) < halo() < halo(L=8)
+    assert halo(L=1) < halo() < halo(L=8)
     assert halo(max_order=1) < halo() < halo(method="local")
     assert halo(tolerance=1e-4) < halo() < halo(tolerance=1e-9)
     assert halo(sigma_0=2) == pytest.approx(2 * halo(), rel=0.05)
