@@ -68,8 +68,9 @@ def harmonic_scattering3d(
         sigma = transform.sigma(transform.J)
         last = Averages(sigma, transform.stride, shape, keep, transform.dtype, like=x)
     # Squares of samples beyond 1e19 are beyond float32. Square roots of powers of four are exact.
-    size = _power_of_four(x)
-    offset = xp.reshape(offset, size.shape) / size
+    offset = xp.reshape(offset, (-1, 1, 1, 1))
+    size = _power_of_four(x, offset)
+    offset = offset / size
     writer = Writer(transform, x, keep)
     totals = _Totals(transform, last, writer, size)
     if INPUT in transform.rows_of:
@@ -83,12 +84,14 @@ def harmonic_scattering3d(
     return writer.arrays()
 
 
-def _power_of_four(x: AnyArray) -> AnyArray:
-    """Return for each row a power of four about as large as its largest sample."""
+def _power_of_four(x: AnyArray, offset: AnyArray) -> AnyArray:
+    """Return for each row a power of four about as large as its largest sample or its offset."""
     xp = array_namespace(x)
     axes = tuple(range(1, x.ndim))
     high, low = (f(x, axis=axes, keepdims=True) for f in (xp.max, xp.min))
     largest = xp.where(high > -low, high, -low)
+    # What is left of a constant is rounding, of which the offset would be a huge multiple.
+    largest = xp.where(largest > xp.abs(offset), largest, xp.abs(offset))
     largest = xp.where(largest > 0, largest, xp.ones_like(largest))
     return 4.0 ** xp.floor(xp.log2(largest) / 2)
 

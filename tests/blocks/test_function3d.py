@@ -52,7 +52,7 @@ def transforms(draw) -> HarmonicScattering3D:
         parameters = {"method": "local", "stride": draw(st.sampled_from([1, 2**J]))}
     transform = HarmonicScattering3D(
         J,
-        L=draw(st.integers(0, 2)),
+        L=draw(st.integers(1, 2)),
         sigma_0=draw(st.sampled_from([0.7, 1.0, 1.4])),
         max_order=draw(st.sampled_from([1, 2])),
         rotation_covariant=draw(st.booleans()),
@@ -152,3 +152,22 @@ def test_a_box_whose_wavelets_ring_is_one_block_or_none():
     short = dataclasses.replace(transform, sampling="space")
     lengths = block_lengths(short, shape, rows=1, itemsize=4, memory=2**25)
     assert max(lengths) < 128
+
+
+@pytest.mark.parametrize("power", [3.0, 4.0])
+@pytest.mark.parametrize("still", [48, 24])
+def test_large_powers_of_what_stands_still_do_not_overflow(power, still):
+    x = np.full((1, 48, 16, 16), 0.1, np.float32)
+    x[:, still:] += 0.05 * np.random.default_rng(0).standard_normal(x[:, still:].shape)
+    transform = HarmonicScattering3D(
+        0, L=1, sampling="space", integral_powers=(power,), tolerance=1e-2
+    )
+    expected = HarmonicScattering3D(
+        0, L=1, sampling="space", integral_powers=(power,), dtype="float64"
+    )(x)
+    order0_and_degree0 = slice(0, 2)  # degree 1 has nothing where all stands still
+    for found in (at_once(transform, x), in_blocks(transform, x, (8, 16, 16))):
+        found = np.reshape(found, expected.shape)
+        np.testing.assert_allclose(
+            found[:, order0_and_degree0], expected[:, order0_and_degree0], rtol=1e-2
+        )

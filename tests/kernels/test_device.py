@@ -21,6 +21,7 @@ pytestmark = pytest.mark.libraries
 def torch(monkeypatch):
     """Have kernels take torch for CuPy."""
     torch = pytest.importorskip("torch")
+    _forget_filters()
 
     def is_cupy(x):
         return isinstance(x, torch.Tensor)
@@ -33,7 +34,17 @@ def torch(monkeypatch):
             monkeypatch.setattr(module, "is_cupy", is_cupy)
     monkeypatch.setattr(operations, "fold_bands", fold_bands)
     monkeypatch.setattr(operations2d, "fold_blocks", fold_blocks)
-    return torch
+    yield torch
+    _forget_filters()
+
+
+def _forget_filters():
+    """Forget what was sampled for torch as torch, or as CuPy."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("scatdask.kernels"):
+            for value in list(vars(module).values()):
+                if hasattr(value, "cache_clear"):
+                    value.cache_clear()
 
 
 def fold_bands(spectrum, table):
