@@ -372,8 +372,8 @@ class HarmonicScattering3D(Transform):
                 fits = f"the largest J that fits is {J}" if J >= 0 else "no J fits"
                 raise ValueError(
                     f"J={self.J} makes wavelets of width sigma_0 * 2**J = {widest:g} samples but "
-                    f"core axis {axis} has {n}: {fits}, or say that nothing lies outside the volume "
-                    f'with boundary="zero" (now {boundary!r})'
+                    f"core axis {axis} has {n}: {fits}, or say that nothing lies outside the "
+                    f'volume with boundary="zero" (now {boundary!r})'
                 )
             if n % self.alignment and self.halo == EVERYWHERE:
                 raise ValueError(
