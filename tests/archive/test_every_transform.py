@@ -93,7 +93,7 @@ EXAMPLES = {
     "integrals part by part": (
         HarmonicScattering3D(J=0, L=1, boundary=("periodic", "reflect", "nearest")),
         (30, 32, 34),
-        9 * MIB,
+        4 * MIB,
     ),
     "a whole volume": (HarmonicScattering3D(J=1, L=2), (16, 18, 20), 20 * MIB),
     "time and frequency": (TimeFrequencyScattering(J=5, J_fr=2, Q=4), (9_000,), 3 * MIB),
