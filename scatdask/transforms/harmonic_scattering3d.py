@@ -128,8 +128,8 @@ class HarmonicScattering3D(Transform):
     frequency this holds for odd sides only (6e-4 for white noise in a cube of 8 samples).
 
     Powers below one make the rounding of empty space count. A body in a large empty box needs
-    ``dtype="float64"`` for them: in float32 these coefficients alone may be wrong by 1 %, and
-    differ by 0.3 % between blocks.
+    ``dtype="float64"`` for them: in float32 these coefficients alone may be wrong by some percent,
+    and differ by some thousandths between blocks.
 
     References
     ----------
