@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import sys
 from functools import cache
+from typing import Any
 
 import array_api_compat as compat
 import numpy as np
@@ -14,9 +17,14 @@ from scatdask.arrays.library import AnyArray, is_cupy, is_numpy
 # device: enough to keep all of it busy, and a share of its memory. JAX compiles each batch anew.
 CACHE_BYTES = 2**21
 DEVICE_BYTES = 2**28
-# Freed memory that the host's allocator is led to keep for the next array, about twice this.
-KEPT_BYTES = 2**24
 DEVICE_SHARE = 1 / 64
+# Freed memory that the host's allocator is led to keep for the next array, about twice this. More
+# saves no time, and jobs grow past their plans.
+KEPT_BYTES = 2**23
+# Parameters of glibc's mallopt, and what dask workers get. Twice as much saves little more time,
+# and workers grow past the plans of jobs.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_MMAP_BYTES, _TRIM_BYTES = 4 * 2**20, 32 * 2**20
 
 
 def is_on_device(x: AnyArray) -> bool:
@@ -89,5 +97,24 @@ def keep_freed_memory() -> None:
     megabytes are free, and each page that it then asks for again costs a fault: up to a third of
     the time of a transform. It keeps twice the largest block that was ever mapped and freed (see
     ``M_MMAP_THRESHOLD`` in mallopt(3)), so one is, untouched. Others do as they like.
+
+    For its workers dask sets a MALLOC_TRIM_THRESHOLD_ of 64 KiB, by which every array is mapped
+    anew, page by page: then a transform takes more than twice its time. There, other thresholds
+    are set.
     """
-    np.empty(KEPT_BYTES, np.uint8)
+    if "MALLOC_TRIM_THRESHOLD_" not in os.environ:
+        np.empty(KEPT_BYTES, np.uint8)
+        return
+    mallopt = glibc_function("mallopt")
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES)
+
+
+@cache
+def glibc_function(name: str) -> Any:
+    """Return a function of the GNU C library, or None where there is another."""
+    try:
+        return getattr(ctypes.CDLL(None), name)
+    except (OSError, AttributeError, TypeError):
+        return None

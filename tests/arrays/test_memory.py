@@ -37,9 +37,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
-def test_memory_that_was_freed_is_used_again():
+@pytest.mark.parametrize("set_by_dask", [{}, {"MALLOC_TRIM_THRESHOLD_": "65536"}])
+def test_memory_that_was_freed_is_used_again(set_by_dask):
     # In a process of its own, in which nothing large was freed before.
     environment = {name: v for name, v in os.environ.items() if not name.startswith("MALLOC_")}
+    environment |= set_by_dask
     command = [sys.executable, "-c", FAULTS]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     # A padded row alone has more than a hundred pages.
