@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from scatdask.blocks import Block, Grid, block_lengths, block_memory, block_of, slab
+from scatdask.blocks import Block, Grid, block_of, slab
 from scatdask.transforms import Transform
 
 # Output chunks beyond this are split along `path`; a task still writes all of them.
 _LARGEST_CHUNK = 64 * 2**20
 
 # Chunks that zarr decodes at the same time, by its default configuration.
-_CHUNKS_IN_FLIGHT = 10
+CHUNKS_IN_FLIGHT = 10
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class StoredArray:
     def buffer(self) -> int:
         """Bytes of the chunks that are under way while a slab is read."""
         counts = [-(-self.sizes[d] // self.chunks[d]) for d in self.sizes]
-        return min(_CHUNKS_IN_FLIGHT, math.prod(counts)) * self.chunk_bytes
+        return min(CHUNKS_IN_FLIGHT, math.prod(counts)) * self.chunk_bytes
 
     @property
     def bytes_per_sample(self) -> int:
@@ -188,123 +188,3 @@ class Layout:
             pieces = math.ceil(n_paths * size / _LARGEST_CHUNK)
             chunks.append((*self.batch_block, math.ceil(n_paths / pieces), *others))
         return chunks
-
-
-def make_layout(
-    transform: Transform, variable: str, dims: tuple[str, ...], stored: StoredArray, memory: int
-) -> Layout:
-    """Choose the blocks of a variable.
-
-    Signals that share a source chunk share a block, so that each chunk is read for one block
-    only; a block is long enough for its halo to be a small part of what it reads, and as long as
-    a source chunk where memory allows.
-
-    Parameters
-    ----------
-    transform : Transform
-    variable : str
-        Variable of the source.
-    dims : tuple of str
-        Its core dimensions.
-    stored : StoredArray
-        How the variable is stored.
-    memory : int
-        Bytes that one block may take.
-
-    Raises
-    ------
-    MemoryError
-        If a single signal does not fit, or not what reading it takes.
-    """
-    if memory <= stored.buffer:
-        raise MemoryError(
-            f"reading variable {variable!r} takes {stored.buffer / 2**20:.1f} MiB, for up to "
-            f"{_CHUNKS_IN_FLIGHT} source chunks of {stored.chunk_bytes / 2**20:.1f} MiB at a time, "
-            f"and a block may take {max(memory, 0) / 2**20:.1f} MiB: allow more memory"
-        )
-    shape = tuple(stored.sizes[dim] for dim in dims)
-    batch_dims = tuple(d for d in stored.sizes if d not in dims)
-    batch_shape = tuple(stored.sizes[d] for d in batch_dims)
-    batch_block = [min(stored.chunks[d], max(stored.sizes[d], 1)) for d in batch_dims]
-    whole = tuple(-(-n // transform.alignment) * transform.alignment for n in shape)
-    budget = memory - stored.buffer
-    while True:
-        try:
-            lengths = block_lengths(
-                transform,
-                shape,
-                math.prod(batch_block),
-                stored.bytes_per_sample,
-                budget,
-                at_least=tuple(stored.chunks[dim] for dim in dims),
-            )
-        except MemoryError:
-            if math.prod(batch_block) == 1:
-                if transform.halo >= max(shape):
-                    raise MemoryError(_cannot_be_cut(transform, variable, stored, shape)) from None
-                raise
-            # More signals share a source chunk than memory holds: take fewer at a time, and
-            # read their chunks more often.
-            widest = int(np.argmax(batch_block))
-            batch_block[widest] = -(-batch_block[widest] // 2)
-            budget = memory - stored.buffer
-            continue
-        for sides in (lengths, _evened(transform, shape, lengths)):
-            layout = Layout(
-                variable,
-                dims,
-                shape,
-                batch_dims,
-                batch_shape,
-                tuple(batch_block),
-                whole if transform.outputs[0].stride is None else sides,
-                sides,
-            )
-            if layout_memory(transform, layout, stored) <= memory:
-                return layout
-        budget = memory - stored.buffer - _other_filters(transform, layout)
-        budget = min(budget, _block_memory(transform, layout, stored) - 1)
-
-
-def _evened(
-    transform: Transform, shape: tuple[int, ...], lengths: tuple[int, ...]
-) -> tuple[int, ...]:
-    """Return sides of as many blocks whose last ones are about as large as the others.
-
-    They share padded shapes then, and so filters.
-    """
-    counts = [-(-n // length) for n, length in zip(shape, lengths, strict=True)]
-    unit = transform.alignment
-    return tuple(-(-n // (count * unit)) * unit for n, count in zip(shape, counts, strict=True))
-
-
-def _cannot_be_cut(
-    transform: Transform, variable: str, stored: StoredArray, shape: tuple[int, ...]
-) -> str:
-    needed = block_memory(transform, 1, shape, shape, stored.bytes_per_sample) + stored.buffer
-    remedy = "allow more memory"
-    if getattr(transform, "sampling", None) == "frequency":
-        remedy += ', or take sampling="space", whose wavelets are short'
-    return (
-        f"a signal of variable {variable!r} is one block, because every output needs all of it; "
-        f"that takes at least {needed / 2**20:.0f} MiB: {remedy}"
-    )
-
-
-def layout_memory(transform: Transform, layout: Layout, stored: StoredArray) -> int:
-    """Return the peak bytes of one block."""
-    block = _block_memory(transform, layout, stored)
-    return stored.buffer + block + _other_filters(transform, layout)
-
-
-def _block_memory(transform: Transform, layout: Layout, stored: StoredArray) -> int:
-    return block_memory(
-        transform, layout.rows, layout.shape, layout.at_once, stored.bytes_per_sample
-    )
-
-
-def _other_filters(transform: Transform, layout: Layout) -> int:
-    """Return the bytes of the filters that are kept for other blocks, of other padded shapes."""
-    shapes = [lengths for lengths, _ in layout.padded_shapes(transform)]
-    filters = [transform.filter_memory(lengths) for lengths in shapes]
-    return sum(filters) - max(filters)

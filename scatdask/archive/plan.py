@@ -10,8 +10,9 @@ import numpy as np
 from dask.system import CPU_COUNT
 from dask.utils import format_bytes
 
-from scatdask.archive.layout import Layout, StoredArray, layout_memory
-from scatdask.archive.reads import chunks_touched, samples_read
+from scatdask.archive.blocking import layout_memory
+from scatdask.archive.counts import chunks_touched, operations, samples_read
+from scatdask.archive.layout import Layout, StoredArray
 from scatdask.archive.speed import measured_speed
 from scatdask.transforms import Transform
 
@@ -111,11 +112,7 @@ class Plan:
     @property
     def flops(self) -> float:
         """Floating-point operations."""
-        return sum(
-            self.transform.flops((1, *lengths)) * count * math.prod(layout.batch_shape)
-            for layout in self.layouts
-            for lengths, count in layout.padded_shapes(self.transform)
-        )
+        return sum(operations(self.transform, layout) for layout in self.layouts)
 
     @property
     def core_seconds(self) -> float:

@@ -12,7 +12,8 @@ from dask.utils import format_bytes
 from scatdask import labels
 from scatdask.archive import source as sources
 from scatdask.archive import store
-from scatdask.archive.layout import Layout, StoredArray, make_layout
+from scatdask.archive.blocking import make_layout
+from scatdask.archive.layout import Layout, StoredArray
 from scatdask.archive.plan import Plan, block_budget
 from scatdask.blocks import check_dtype
 from scatdask.transforms import Transform

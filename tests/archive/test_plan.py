@@ -54,7 +54,7 @@ def test_bytes_written_are_those_of_the_output():
 
 
 def test_long_blocks_waste_at_most_a_tenth_on_halo():
-    from scatdask.archive.layout import make_layout
+    from scatdask.archive.blocking import make_layout
 
     transform = Scattering1D(J=12, Q=8)
     stored = StoredArray({"time": 10**9}, {"time": 10**5}, 4, 4)

@@ -8,7 +8,7 @@ from collections import Counter
 
 from hypothesis import given
 
-from scatdask.archive.reads import chunks_touched, samples_read
+from scatdask.archive.counts import chunks_touched, samples_read
 from tests.archive.common import layouts
 
 

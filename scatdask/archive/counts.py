@@ -1,4 +1,4 @@
-"""What the blocks of a layout read, counted axis by axis.
+"""What the blocks of a layout read and compute, counted axis by axis.
 
 Blocks are a product of ranges along each axis, and so is what they read: counts multiply, and a
 job of a million blocks is counted in no time.
@@ -35,6 +35,14 @@ def chunks_touched(transform: Transform, layout: Layout, stored: StoredArray) ->
         start = np.arange(0, n, max(block, 1), dtype=np.int64)
         total *= _n_chunks(start, np.minimum(start + block, n), stored.chunks[dim])
     return total
+
+
+def operations(transform: Transform, layout: Layout) -> float:
+    """Count the floating-point operations of all blocks."""
+    each = (
+        transform.flops((1, *lengths)) * count for lengths, count in layout.padded_shapes(transform)
+    )
+    return sum(each) * math.prod(layout.batch_shape)
 
 
 def _n_chunks(start: np.ndarray, stop: np.ndarray, size: int) -> int:
