@@ -120,9 +120,9 @@ def test_littlewood_paley_sum_never_expands_energy_with_few_directions(J, L):
 
 
 @pytest.mark.parametrize(("L", "most"), [(7, 1.02), (8, 1.06), (12, 1.10)])
-@pytest.mark.parametrize("J", [3, 5, 7])
+@pytest.mark.parametrize("J", [3, 5])
 def test_littlewood_paley_sum_expands_energy_little_with_more(J, L, most):
-    assert littlewood_paley2d(J, L, (96, 128)).max() <= most
+    assert littlewood_paley2d(J, L, (64, 96)).max() <= most
 
 
 @pytest.mark.parametrize("L", [3, 4, 6, 8, 16])

@@ -2,7 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scatdask.arrays import Scratch
@@ -44,6 +44,7 @@ def test_blocks_that_a_filter_covers_are_those_of_the_spectrum(xp, rng, factor, 
         np.testing.assert_allclose(found[:, row, column], expected, rtol=0, atol=1e-12)
 
 
+@settings(max_examples=40)
 @given(
     L=st.integers(1, 9),
     j=st.integers(0, 3),

@@ -59,7 +59,7 @@ def test_kernel_in_single_precision(rng, case):
     assert worst_path2d(found, scattering2d(transform, x.astype(np.float32))) < 5e-6
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     J=st.integers(1, 3),
     L=st.integers(1, 9),
