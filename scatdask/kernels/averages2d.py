@@ -21,9 +21,6 @@ from scatdask.kernels.keep import Keep
 from scatdask.transforms import Scattering2D
 from scatdask.transforms.cost2d import GROUP
 
-# Rows of images that no average needs are left out if they are at least this share.
-SPARED = 0.1
-
 
 @dataclass(frozen=True, eq=False)
 class AxisSmoother:
@@ -116,34 +113,18 @@ def _total(parts: Iterable[AnyArray]) -> AnyArray:
 
 @dataclass(frozen=True, eq=False)
 class Average:
-    """Low-pass and decimation of images of one shape.
-
-    Attributes
-    ----------
-    along_y, along_x : AxisSmoother
-    rows : slice or None
-        The rows of an image that are needed; None for all, or almost all.
-    """
+    """Low-pass and decimation of images of one shape."""
 
     along_y: AxisSmoother
     along_x: AxisSmoother
-    rows: slice | None
 
     def __call__(self, samples: AnyArray) -> AnyArray:
         """Return the wanted outputs of images, shape (batch, height, width)."""
-        return self._outputs(samples, self.along_y)
-
-    def of_rows(self, samples: AnyArray) -> AnyArray:
-        """Return the same of the `rows` of images."""
-        along_y = self.along_y if self.rows is None else self.along_y.within(self.rows)
-        return self._outputs(samples, along_y)
-
-    def _outputs(self, samples: AnyArray, along_y: AxisSmoother) -> AnyArray:
         xp = array_namespace(samples)
         columns = self.along_x.span
         rows = [
             _total(matmul(matrix, samples[:, a:b, columns]) for a, b, matrix in group)
-            for group in along_y.groups
+            for group in self.along_y.groups
         ]
         half_way = rows[0] if len(rows) == 1 else xp.concat(rows, axis=-2)
         parts = [
@@ -189,13 +170,7 @@ def _averages(
             like=like.array,
         )
 
-    found = {}
-    for rate in {1, *transform.rates}:
-        along_y, along_x = along(-2, rate), along(-1, rate)
-        rows = along_y.span
-        spares = rows.stop - rows.start <= (1 - SPARED) * shape[0] / rate
-        found[rate] = Average(along_y, along_x, rows if spares else None)
-    return found
+    return {rate: Average(along(-2, rate), along(-1, rate)) for rate in {1, *transform.rates}}
 
 
 def _taps(transform: Scattering2D, n: int, rate: int) -> np.ndarray:

@@ -206,12 +206,7 @@ def spectrum_blocks(
 
 
 def filtered_modulus2d(
-    blocks: AnyArray,
-    filters: Sequence[FoldedFilter2D],
-    scratch: Scratch,
-    name: str,
-    *,
-    rows: slice | None = None,
+    blocks: AnyArray, filters: Sequence[FoldedFilter2D], scratch: Scratch, name: str
 ) -> AnyArray:
     """Filter images by wavelets of one subsampling and take the modulus.
 
@@ -224,8 +219,6 @@ def filtered_modulus2d(
     scratch : Scratch
     name : str
         Buffer of the result.
-    rows : slice, optional
-        The rows of each image that are wanted; by default all.
 
     Returns
     -------
@@ -251,11 +244,7 @@ def filtered_modulus2d(
             xp.sum(_covered(blocks, folded) * folded.factors, axis=(1, 2)) for folded in filters
         ]
         product = parts[0] if len(parts) == 1 else xp.concat(parts, axis=0)
-    fft = fft_of(product)
-    if rows is None:
-        return scratch.modulus(name, fft.ifftn(product, axes=AXES))
-    columns_done = fft.ifftn(product, axes=(-2,))
-    return scratch.modulus(name, fft.ifftn(columns_done[:, rows, :], axes=(-1,)))
+    return scratch.modulus(name, fft_of(product).ifftn(product, axes=AXES))
 
 
 def _covered(blocks: AnyArray, folded: FoldedFilter2D) -> AnyArray:

@@ -153,14 +153,13 @@ class _Cascade:
     ) -> None:
         """Filter first-order images by the wavelets of one scale."""
         path_of, rate2 = self.transform.path_of, self.transform.rate(j2)
-        average = self.averages[rate2]
         filters = {n2: self.filters[rate1, n2] for n2 in children}
         blocks = self.blocks(half, self.shape[1] // rate1, filters, "blocks1")
         for members in self._batches(children, half.shape[0], rate2):
             some = [filters[n2] for n2 in members]
-            modulus2 = filtered_modulus2d(blocks, some, self.scratch, "modulus2", rows=average.rows)
+            modulus2 = filtered_modulus2d(blocks, some, self.scratch, "modulus2")
             paths = [path_of[n1, n2] for n2 in members for n1 in parents]
-            self.writer.put(paths, average.of_rows(modulus2))
+            self.writer.put(paths, self.averages[rate2](modulus2))
 
     def blocks(
         self, half: AnyArray, width: int, filters: dict[int, FoldedFilter2D], name: str

@@ -14,7 +14,7 @@ def average_of(taps, step, shape, keep, like) -> Average:
         axis_smoother(taps, step, n, kept, axis, "float64", like=like)
         for n, kept, axis in zip(shape, keep, (-2, -1), strict=True)
     )
-    return Average(along_y, along_x, along_y.span)
+    return Average(along_y, along_x)
 
 
 @given(
@@ -40,7 +40,6 @@ def test_smoother_is_a_circular_convolution(half, step, counts, cut, batch):
         expected = np.moveaxis(np.tensordot(expected, matrix, axes=(axis, 1)), -1, axis)
     expected = expected[:, ::step, ::step][:, keep[0][0] :, keep[1][0] :]
     np.testing.assert_allclose(average(x), expected, rtol=0, atol=1e-9)
-    np.testing.assert_allclose(average.of_rows(x[:, average.rows]), expected, rtol=0, atol=1e-9)
 
 
 def test_many_outputs_are_averaged_in_groups(xp, rng):
@@ -63,7 +62,6 @@ def test_averages_are_by_the_low_pass_of_each_rate(rng, J, stride, sampling):
     shape, keep = (64, 96), (Keep(0, 64), Keep(0, 96))
     found = averages(transform, shape, keep, np.empty(0))
     assert set(found) == {1, *transform.rates}
-    assert all(average.rows is None for average in found.values())
     for rate, average in found.items():
         size = 64 // rate, 96 // rate
         x = rng.standard_normal((2, *size))
@@ -76,11 +74,8 @@ def test_averages_are_by_the_low_pass_of_each_rate(rng, J, stride, sampling):
         np.testing.assert_allclose(average(x), expected, rtol=0, atol=1e-12)
 
 
-def test_rows_in_the_halo_are_spared():
-    transform = Scattering2D(3)
-    keep = Keep(48, 272), Keep(48, 272)
+def test_averages_are_kept():
+    transform, keep = Scattering2D(3), (Keep(48, 272), Keep(48, 272))
     found = averages(transform, (320, 320), keep, np.empty(0))
-    for rate, average in found.items():
-        assert 48 - 24 <= average.rows.start * rate <= 48
-        assert 264 < average.rows.stop * rate <= 272 + 24
     assert averages(transform, (320, 320), keep, np.empty(0)) is found
+    assert averages(transform, (320, 320), (Keep(48, 264), keep[1]), np.empty(0)) is not found

@@ -66,23 +66,3 @@ def test_fold_is_filter_then_subsample(L, j, direction, log2_factor, sides, batc
     found = filtered_modulus2d(blocks, filters, scratch, "modulus")
     expected = np.abs(np.fft.ifft2(np.fft.fft2(x) * sampled.dense()))[:, ::factor, ::factor]
     np.testing.assert_allclose(found, np.concatenate([expected] * 2), rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize("factor", [1, 2])
-def test_some_rows_are_those_of_the_whole(xp, rng, factor):
-    x = rng.standard_normal((2, 24, 40))
-    half = xp.asarray(np.fft.rfft2(x))
-    filters = [
-        fold_filter2d(
-            sample_morlet2d(wavelet, (24, 40)),
-            (24 // factor, 40 // factor),
-            "float64",
-            like=half,
-        )
-        for wavelet in morlet_bank2d(2, 3)[2:5]
-    ]
-    scratch = Scratch(half)
-    blocks = spectrum_blocks(half, 40, filters, scratch, "blocks")
-    whole = np.array(xp.to_numpy(filtered_modulus2d(blocks, filters, scratch, "a")))
-    some = filtered_modulus2d(blocks, filters, scratch, "b", rows=slice(3, 9))
-    np.testing.assert_allclose(xp.to_numpy(some), whole[:, 3:9], rtol=0, atol=1e-14)
