@@ -33,7 +33,7 @@ def prepare(request: Request, *, overwrite: bool) -> tuple[Work, Plan]:
         If the output is another job's.
     """
     target, ledger = request.target, Ledger(request.target)
-    is_there = store.exists(target)  # asked first: a run writes its record before
+    is_there = target.exists  # asked first: a run writes its record before
     record = None if overwrite else ledger.read()
     plan, empty, encoding = request.plan(record)
     if overwrite:  # only now, when nothing is wrong with the job
@@ -44,14 +44,14 @@ def prepare(request: Request, *, overwrite: bool) -> tuple[Work, Plan]:
     elif record is not None:
         if differing := request.differences(record, plan.variables):
             raise OutputExistsError(
-                f"{target!r} is the output of another job ({'; '.join(differing)}): name "
+                f"{target.url!r} is the output of another job ({'; '.join(differing)}): name "
                 "another output, or run with overwrite=True to replace it"
             )
-        if _is_made(ledger, record["output"]) and store.exists(target):
+        if _is_made(ledger, record["output"]) and target.exists:
             return make_work(request, plan, record["output"]), plan
     elif is_there:
         raise OutputExistsError(
-            f"{target!r} exists, and no ledger beside it says that a job wrote it: name "
+            f"{target.url!r} exists, and no ledger beside it says that a job wrote it: name "
             "another output, or run with overwrite=True to replace it"
         )
     left = None if record is None else record["output"]
@@ -59,7 +59,7 @@ def prepare(request: Request, *, overwrite: bool) -> tuple[Work, Plan]:
     if output is None:
         if not _wait_for(lambda: (ledger.read() or {}).get("output", left) != left):
             raise OutputExistsError(
-                f"another run is making {target!r}, or died doing so: wait for it, or "
+                f"another run is making {target.url!r}, or died doing so: wait for it, or "
                 "run with overwrite=True"
             )
         return prepare(request, overwrite=False)

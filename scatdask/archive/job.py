@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from dask.system import CPU_COUNT
 from dask.utils import format_bytes, parse_bytes
 from tqdm import tqdm
 
-from scatdask.archive import store
 from scatdask.archive.beginning import make_work, prepare
 from scatdask.archive.ledger import Ledger
+from scatdask.archive.locations import Location, check_apart
 from scatdask.archive.plan import Plan
 from scatdask.archive.pools import choose_pool
 from scatdask.archive.reports import Report, Status, read_status
@@ -64,6 +64,9 @@ class Job:
     missing_chunks : {"error", "fill"}
         Whether a source with chunks that do not exist is an error, or those hold the fill value.
         Of a sharded source shards are looked for, not the chunks in them.
+    source_options, target_options : mapping, optional
+        What the file system of a URL takes, such as ``{"endpoint_url": ...}``; they go to the
+        workers, but not into the ledger.
 
     Raises
     ------
@@ -99,6 +102,8 @@ class Job:
         variable: str | None = None,
         memory: int | str = "2 GiB",
         missing_chunks: str = "error",
+        source_options: Mapping[str, Any] | None = None,
+        target_options: Mapping[str, Any] | None = None,
     ) -> None:
         if not isinstance(transform, Transform):
             raise TypeError(f"transform must be a Transform, got {transform!r}")
@@ -110,8 +115,8 @@ class Job:
             raise ValueError(f'missing_chunks must be "error" or "fill", got {missing_chunks!r}')
         names = tuple(map(str, as_dims(dim if dims is None else dims)))
         self.request = Request(
-            store.absolute(source),
-            store.absolute(target),
+            Location.of(source, source_options),
+            Location.of(target, target_options),
             transform,
             names,
             variable,
@@ -119,11 +124,12 @@ class Job:
             missing_chunks,
         )
         self._ledger = Ledger(self.request.target)
-        store.check_locations(self.request.source, self.request.target)
+        check_apart(self.request.source, self.request.target)
 
     def __repr__(self) -> str:
         asked = self.request
-        return f"Job({asked.source!r}, {asked.target!r}, {asked.transform}, dims={asked.dims!r})"
+        places = f"{asked.source.url!r}, {asked.target.url!r}"
+        return f"Job({places}, {asked.transform}, dims={asked.dims!r})"
 
     def plan(self) -> Plan:
         """Work out blocks, bytes, memory and hours; nothing is computed or written.
@@ -285,7 +291,7 @@ class Job:
         plan = self.request.plan(record)[0]
         if differing := self.request.differences(record, plan.variables):
             raise OutputExistsError(
-                f"{self.request.target!r} is the output of another job ({'; '.join(differing)})"
+                f"{self.request.target.url!r} is the output of another job ({'; '.join(differing)})"
             )
         work = make_work(self.request, plan, record["output"])
         return verify_blocks(work, self._ledger.done(work.output, work.n_blocks), blocks, seed)

@@ -20,9 +20,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import fsspec
 import numpy as np
 
+from scatdask.archive.locations import Location
 from scatdask.errors import OutputExistsError
 
 _RECEIPT = re.compile(r"(\d+)-(\d+)\.(\w+)\.json$")
@@ -58,14 +58,14 @@ class Ledger:
 
     Parameters
     ----------
-    target : str
-        Path or URL of the output.
+    target : Location
+        Of the output.
     """
 
-    def __init__(self, target: str) -> None:
-        self.location = target.rstrip("/") + ".ledger"
-        self._filesystem, self._root = fsspec.core.url_to_fs(self.location)
-        self._is_local = isinstance(self._filesystem, fsspec.get_filesystem_class("file"))
+    def __init__(self, target: Location) -> None:
+        self.location = target.beside(".ledger")
+        self._filesystem, self._root = self.location.filesystem, self.location.path
+        self._is_local = self.location.is_local
 
     def _path(self, *names: str) -> str:
         return posixpath.join(self._root, *names)
@@ -85,7 +85,7 @@ class Ledger:
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(
                 f"{self._path('job.json')} is not a ledger's record ({error}): remove "
-                f"{self.location!r}, or run with overwrite=True"
+                f"{self.location.url!r}, or run with overwrite=True"
             ) from error
         return _renewed(record)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from os import PathLike
 from typing import Any
 
 from dask.utils import format_bytes
 
 from scatdask.archive.layout import Layout
 from scatdask.archive.ledger import Ledger
+from scatdask.archive.locations import Location
 
 
 @dataclass(frozen=True)
@@ -78,24 +81,28 @@ class Report:
         )
 
 
-def read_status(target: str) -> Status:
+def read_status(
+    target: str | PathLike[str] | Location, options: Mapping[str, Any] | None = None
+) -> Status:
     """Say how far the job of an output is, from the ledger beside it.
 
     Parameters
     ----------
-    target : str
-        Path or URL of the output.
+    target : path or URL
+        Of the output.
+    options : mapping, optional
+        What the file system of a URL takes.
 
     Raises
     ------
     FileNotFoundError
         If there is no ledger.
     """
-    ledger = Ledger(target)
+    ledger = Ledger(Location.of(target, options))
     record = ledger.read()
     if record is None:
         raise FileNotFoundError(
-            f"there is no ledger at {ledger.location!r}: no run of this job has begun"
+            f"there is no ledger at {ledger.location.url!r}: no run of this job has begun"
         )
     blocks = sum(Layout.from_dict(fields).n_blocks for fields in record["layouts"])
     return Status(blocks, int(ledger.done(record["output"], blocks).sum()))

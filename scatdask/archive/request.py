@@ -14,6 +14,7 @@ from scatdask.archive import source as sources
 from scatdask.archive import store
 from scatdask.archive.blocking import make_layout
 from scatdask.archive.layout import Layout, StoredArray
+from scatdask.archive.locations import Location
 from scatdask.archive.plan import Plan, block_budget
 from scatdask.blocks import check_dtype
 from scatdask.transforms import Transform
@@ -25,8 +26,7 @@ class Request:
 
     Attributes
     ----------
-    source, target : str
-        Locations.
+    source, target : Location
     transform : Transform
     dims : tuple of str
         Core dimensions.
@@ -38,8 +38,8 @@ class Request:
         Whether a source with chunks that do not exist is an error.
     """
 
-    source: str
-    target: str
+    source: Location
+    target: Location
     transform: Transform
     dims: tuple[str, ...]
     variable: str | None
@@ -91,7 +91,7 @@ class Request:
         plan = Plan(self.transform, layouts, tuple(stored), names)
         if begun and plan.peak_memory > self.memory:
             raise MemoryError(
-                f"{self.target!r} was begun with blocks for which a worker needs "
+                f"{self.target.url!r} was begun with blocks for which a worker needs "
                 f"{-(-plan.peak_memory // 2**20)} MiB, and memory allows "
                 f"{format_bytes(self.memory)}: give at least as much, or run with overwrite=True "
                 "to begin again with smaller blocks"
@@ -114,7 +114,7 @@ class Request:
         return {
             "transform": {"name": self.transform.name, **self.transform.parameters()},
             "transform_fingerprint": self.transform.fingerprint(),
-            "source": self.source,
+            "source": self.source.url,
             "source_fingerprint": sources.fingerprint(self.source, variables, self.dims),
             "dims": list(self.dims),
             "variables": list(variables),

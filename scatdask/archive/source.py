@@ -10,29 +10,30 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-import fsspec
 import xarray as xr
 import zarr
 
+from scatdask.archive.locations import Location
 from scatdask.blocks import Block
 from scatdask.blocks.function import Pieces
 from scatdask.errors import MissingChunksError
 
 
-def open_source(path: str, *, decode_times: bool) -> xr.Dataset:
+def open_source(location: Location, *, decode_times: bool) -> xr.Dataset:
     """Open a Zarr group lazily, without dask and without loading coordinates.
 
     Raises
     ------
     FileNotFoundError
-        If there is no Zarr group at `path`.
+        If there is no Zarr group at `location`.
     """
     try:
-        group = zarr.open_group(path, mode="r")
+        group = _group(location)
     except (FileNotFoundError, zarr.errors.GroupNotFoundError) as error:
-        raise FileNotFoundError(f"no Zarr group at {path!r}") from error
+        raise FileNotFoundError(f"no Zarr group at {location.url!r}") from error
     return xr.open_zarr(
-        path,
+        location.url,
+        storage_options=location.storage_options,
         chunks=None,
         consolidated=group.metadata.consolidated_metadata is not None,
         decode_times=decode_times,
@@ -41,13 +42,13 @@ def open_source(path: str, *, decode_times: bool) -> xr.Dataset:
 
 
 @lru_cache(maxsize=16)
-def _opened(path: str, run: str) -> xr.Dataset:
+def _opened(location: Location, run: str) -> xr.Dataset:
     """Open a source; `run` keeps one that was written anew from being taken for the old."""
-    return open_source(path, decode_times=False)
+    return open_source(location, decode_times=False)
 
 
 def read_block(
-    path: str,
+    location: Location,
     variable: str,
     dims: tuple[str, ...],
     block: Block,
@@ -58,8 +59,8 @@ def read_block(
 
     Parameters
     ----------
-    path : str
-        Location of the source.
+    location : Location
+        Of the source.
     variable : str
         Name of the variable.
     dims : tuple of str
@@ -77,7 +78,7 @@ def read_block(
         Nested once for each core dimension, as `transform_block` takes them. Packed integers are
         decoded, and their fill value is NaN.
     """
-    dataset = open_source(path, decode_times=False) if run is None else _opened(path, run)
+    dataset = open_source(location, decode_times=False) if run is None else _opened(location, run)
     array = dataset[variable]
     rows = math.prod(part.stop - part.start for part in batch.values())
 
@@ -92,9 +93,13 @@ def read_block(
     return read({})
 
 
-def stored_array(path: str, variable: str) -> zarr.Array:
+def _group(location: Location) -> zarr.Group:
+    return zarr.open_group(location.url, mode="r", storage_options=location.storage_options)
+
+
+def stored_array(location: Location, variable: str) -> zarr.Array:
     """Return the Zarr array of a variable, to ask for its chunks."""
-    array = zarr.open_group(path, mode="r")[variable]
+    array = _group(location)[variable]
     assert isinstance(array, zarr.Array)
     return array
 
@@ -104,10 +109,10 @@ def chunk_shape(array: zarr.Array) -> tuple[int, ...]:
     return tuple(max(size, 1) for size in array.shards or array.chunks)
 
 
-def present_keys(path: str, array: zarr.Array) -> set[str]:
+def present_keys(location: Location, array: zarr.Array) -> set[str]:
     """Return the keys of the chunks of an array that are in the store, from one listing."""
-    filesystem, root = fsspec.core.url_to_fs(path)
-    base = f"{root.rstrip('/')}/{array.path}" if array.path else root.rstrip("/")
+    filesystem, root = location.filesystem, location.path.rstrip("/")
+    base = f"{root}/{array.path}" if array.path else root
     filesystem.invalidate_cache(base)
     return {key[len(base) + 1 :] for key in filesystem.find(base)}
 
@@ -121,35 +126,35 @@ def chunk_keys(array: zarr.Array, region: tuple[slice, ...]) -> Iterator[str]:
     return map(array.metadata.encode_chunk_key, itertools.product(*touched))
 
 
-def check_chunks(path: str, variable: str) -> None:
+def check_chunks(location: Location, variable: str) -> None:
     """Raise MissingChunksError unless every chunk of a variable is in the store.
 
     Zarr reads a chunk that does not exist as fill values, without a word; whoever lost a chunk
     would get coefficients of zeros. Of a sharded array it is shards that must be there: a chunk
     that is missing from a shard is not found out, which would mean reading from every shard.
     """
-    array = stored_array(path, variable)
-    present = present_keys(path, array)
+    array = stored_array(location, variable)
+    present = present_keys(location, array)
     missing = (key for key in chunk_keys(array, (slice(None),) * array.ndim) if key not in present)
     first = list(itertools.islice(missing, 5))
     if first:
         n_missing = len(first) + sum(1 for _ in missing)
         total = math.prod(-(-n // c) for n, c in zip(array.shape, chunk_shape(array), strict=True))
         raise MissingChunksError(
-            f"{n_missing} of {total} chunks of variable {variable!r} are not in {path!r}, among "
-            f"them {', '.join(first)}: zarr would read them as the fill value "
-            f"{array.fill_value!r}. Restore them; or, if they were left out because they hold "
-            'nothing but the fill value, say missing_chunks="fill"'
+            f"{n_missing} of {total} chunks of variable {variable!r} are not in "
+            f"{location.url!r}, among them {', '.join(first)}: zarr would read them as the "
+            f"fill value {array.fill_value!r}. Restore them; or, if they were left out because "
+            'they hold nothing but the fill value, say missing_chunks="fill"'
         )
 
 
-def fingerprint(path: str, variables: tuple[str, ...], dims: tuple[str, ...]) -> str:
+def fingerprint(location: Location, variables: tuple[str, ...], dims: tuple[str, ...]) -> str:
     """Return a SHA-256 of what the source is: types, shapes, chunks, codecs and attributes."""
     record: dict[str, Any] = {}
-    dataset = open_source(path, decode_times=False)
+    dataset = open_source(location, decode_times=False)
     along = [dim for dim in dims if dim in dataset.coords]
     for name in (*variables, *along):
-        metadata = stored_array(path, name).metadata.to_dict()
+        metadata = stored_array(location, name).metadata.to_dict()
         record[name] = {key: metadata[key] for key in sorted(metadata)}
     edges = [dataset[dim].isel({dim: [0, -1]}).values for dim in along if dataset.sizes[dim]]
     if edges:

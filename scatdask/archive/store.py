@@ -1,22 +1,20 @@
-"""The output of a job: where it may be, how it is made, and how a block is written to it."""
+"""The output of a job: how it is made, and how a block is written to it."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Hashable, Mapping
 from functools import lru_cache
-from os import PathLike, fspath
-from pathlib import Path
 from typing import Any
 
 import dask.array
-import fsspec
 import numpy as np
 import xarray as xr
 import zarr
 import zarr.codecs
 
 from scatdask.archive.layout import Layout
+from scatdask.archive.locations import Location
 from scatdask.errors import OutputExistsError
 from scatdask.labels import Sampling, assemble_dataset, output_names
 from scatdask.transforms import Output, Transform
@@ -26,61 +24,22 @@ from scatdask.transforms import Output, Transform
 _MOST_COPIED = 16 * 2**20
 
 
-def absolute(location: str | PathLike[str]) -> str:
-    """Make local paths absolute: workers may run in another folder."""
-    text = fspath(location)
-    return text if "://" in text or "::" in text else str(Path(text).absolute())
-
-
-def check_locations(source: str, target: str) -> None:
-    """Raise ValueError if source and target are the same folder or one holds the other."""
-    a, b = _parts(source), _parts(target)
-    relation = None
-    if a == b:
-        relation = "is the source itself"
-    elif b[: len(a)] == a:
-        relation = "lies inside the source"
-    elif a[: len(b)] == b:
-        relation = "holds the source"
-    if relation:
-        raise ValueError(
-            f"the output {target!r} {relation} ({source!r}): inputs are never written to, so "
-            "name another place"
-        )
-
-
-def _parts(location: str) -> tuple[str, ...]:
-    filesystem, path = fsspec.core.url_to_fs(location)
-    if isinstance(filesystem, fsspec.get_filesystem_class("file")):
-        return ("file", *Path(path).resolve().parts)
-    return (str(filesystem.protocol), *path.strip("/").split("/"))
-
-
-def exists(target: str) -> bool:
-    """Say whether something is at a location."""
-    filesystem, path = fsspec.core.url_to_fs(target)
-    filesystem.invalidate_cache(path)  # others may have written or removed since
-    return bool(filesystem.exists(path))
-
-
-def check_replaceable(target: str) -> None:
+def check_replaceable(target: Location) -> None:
     """Raise OutputExistsError if a location holds something that is not Zarr."""
-    if not exists(target):
+    if not target.exists:
         return
-    filesystem, path = fsspec.core.url_to_fs(target)
-    held = [key.rsplit("/", 1)[-1] for key in filesystem.ls(path, detail=False)]
+    held = [key.rsplit("/", 1)[-1] for key in target.filesystem.ls(target.path, detail=False)]
     if held and not {"zarr.json", ".zgroup", ".zarray"} & set(held):
         raise OutputExistsError(
-            f"{target!r} holds something that is not Zarr ({', '.join(sorted(held)[:3])}), which "
-            "is not replaced: name another output, or remove it first"
+            f"{target.url!r} holds something that is not Zarr ({', '.join(sorted(held)[:3])}), "
+            "which is not replaced: name another output, or remove it first"
         )
 
 
-def remove(target: str) -> None:
+def remove(target: Location) -> None:
     """Remove an output."""
-    filesystem, path = fsspec.core.url_to_fs(target)
-    if exists(target):
-        filesystem.rm(path, recursive=True)
+    if target.exists:
+        target.filesystem.rm(target.path, recursive=True)
 
 
 def template(
@@ -133,7 +92,7 @@ def template(
     return dataset.drop_encoding(), tuple(names), encoding
 
 
-def create(target: str, dataset: xr.Dataset, encoding: dict[str, dict[str, Any]]) -> None:
+def create(target: Location, dataset: xr.Dataset, encoding: dict[str, dict[str, Any]]) -> None:
     """Write everything of an output but its numbers.
 
     Raises
@@ -145,19 +104,26 @@ def create(target: str, dataset: xr.Dataset, encoding: dict[str, dict[str, Any]]
         # Consolidated metadata and string types are young parts of Zarr 3; xarray reads both.
         warnings.filterwarnings("ignore", category=zarr.errors.ZarrUserWarning)
         warnings.filterwarnings("ignore", category=zarr.errors.UnstableSpecificationWarning)
-        dataset.to_zarr(target, mode="w", compute=False, consolidated=True, encoding=encoding)
+        dataset.to_zarr(
+            target.url,
+            mode="w",
+            compute=False,
+            consolidated=True,
+            encoding=encoding,
+            storage_options=target.storage_options,
+        )
 
 
 @lru_cache(maxsize=64)
-def _opened(target: str, name: str, run: str) -> zarr.Array:
+def _opened(target: Location, name: str, run: str) -> zarr.Array:
     """Open an array for writing; `run` keeps an output made anew from being taken for the old."""
-    array = zarr.open_group(target, mode="r+")[name]
+    array = zarr.open_group(target.url, mode="r+", storage_options=target.storage_options)[name]
     assert isinstance(array, zarr.Array)
     return array.with_config({"write_empty_chunks": True})
 
 
 def write(
-    target: str,
+    target: Location,
     name: str,
     run: str,
     region: tuple[slice, ...],

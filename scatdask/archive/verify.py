@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from scatdask.archive import source as sources
 from scatdask.archive import store
@@ -110,7 +109,7 @@ def _missing_chunks(work: Work, done: np.ndarray) -> list[str]:
             keys = {key for region in regions for key in sources.chunk_keys(array, region)}
             if missing := sorted(keys - sources.present_keys(work.target, array)):
                 problems.append(
-                    f"{len(missing)} chunks of variable {name!r} are not in {work.target!r}, "
+                    f"{len(missing)} chunks of variable {name!r} are not in {work.target.url!r}, "
                     f"among them {', '.join(missing[:5])}"
                 )
     return problems
@@ -121,9 +120,8 @@ def _difference(work: Work, layout: Layout, names: tuple[str, ...], block: int) 
     worst = 0.0
     again = _recompute(work, layout, block)
     for name, output, (fresh, scale) in zip(names, work.transform.outputs, again, strict=True):
-        with xr.open_zarr(work.target, chunks=None, decode_times=False) as dataset:
-            region = store.region(layout, block, output)
-            stored = dataset[name].variable[region].values
+        region = store.region(layout, block, output)
+        stored = np.asarray(sources.stored_array(work.target, name)[region])
         if stored.shape != fresh.shape or not np.array_equal(np.isnan(stored), np.isnan(fresh)):
             return np.inf
         if stored.size and np.isfinite(stored).any():

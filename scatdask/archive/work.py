@@ -11,6 +11,7 @@ import numpy as np
 from scatdask.archive import store
 from scatdask.archive.layout import Layout
 from scatdask.archive.ledger import Ledger, Receipt, merge
+from scatdask.archive.locations import Location
 from scatdask.archive.process import prepare_process, release_memory
 from scatdask.archive.source import read_block
 from scatdask.blocks import combine_sums, transform_block
@@ -24,8 +25,7 @@ class Work:
 
     Attributes
     ----------
-    source, target : str
-        Locations.
+    source, target : Location
     transform : Transform
     layouts : tuple of Layout
         One for each variable; blocks are numbered through them.
@@ -37,8 +37,8 @@ class Work:
         Identity of the output, 32 hexadecimal digits.
     """
 
-    source: str
-    target: str
+    source: Location
+    target: Location
     transform: Transform
     layouts: tuple[Layout, ...]
     names: tuple[tuple[str, ...], ...]
@@ -124,7 +124,7 @@ def run_block(work: Work, block: int) -> Receipt:
 
 
 def compute_block(
-    source: str, transform: Transform, layout: Layout, block: int, run: str | None = None
+    source: Location, transform: Transform, layout: Layout, block: int, run: str | None = None
 ) -> tuple[list[np.ndarray], float, float, int]:
     """Read and transform one block, in a run or by itself.
 

@@ -153,10 +153,10 @@ def status(as_json: bool, source: str, target: str, **options: Any) -> None:
     """  # noqa: D301 - \b keeps click from wrapping
     from scatdask.archive import read_status
     from scatdask.archive.ledger import Ledger
-    from scatdask.archive.store import absolute
+    from scatdask.archive.locations import Location
 
     result = read_status(target)
-    record = Ledger(target).read() or {}
+    record = Ledger(Location.of(target)).read() or {}
     transform = remembered_transform(record)
     dims, over = record["dims"], asked_dims(options)
     check_same(
@@ -165,7 +165,7 @@ def status(as_json: bool, source: str, target: str, **options: Any) -> None:
             "kind of transform": (transform.name, options["transform"]),
             "transform": (transform, asked_transform(options)),
             "dims": (", ".join(dims), over and ", ".join(over)),
-            "source": (record["source"], absolute(source)),
+            "source": (record["source"], Location.of(source).url),
         },
     )
     emit(

@@ -103,11 +103,12 @@ def make_job(options: dict[str, Any]) -> Job:
     """
     from scatdask.archive import Job
     from scatdask.archive.ledger import Ledger
+    from scatdask.archive.locations import Location
 
     target, dims, variable = options["target"], asked_dims(options), options["variable"]
     transform = asked_transform(options)
     if transform is None:
-        record = Ledger(target).read()
+        record = Ledger(Location.of(target)).read()
         if record is None:
             raise click.UsageError(
                 f"Missing option '-J', such as -J 10. (No job has begun at {target!r} that "

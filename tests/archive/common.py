@@ -15,6 +15,7 @@ from scatdask import labels
 from scatdask.archive import store
 from scatdask.archive.layout import Layout, StoredArray
 from scatdask.archive.ledger import Ledger
+from scatdask.archive.locations import Location
 from scatdask.archive.work import Work
 from scatdask.transforms import Transform
 from tests.archive.toys import TOYS
@@ -62,14 +63,14 @@ def make_work(folder: Path, transform: Transform, samples: xr.DataArray, layout:
     source = xr.Dataset({"v": samples})
     samplings = labels.samplings(source, layout.dims)
     dataset, names, encoding = store.template(source, transform, (layout,), samplings, {})
-    target = str(folder / "out.zarr")
+    target = Location.of(folder / "out.zarr")
     store.create(target, dataset, encoding)
     Ledger(target).begin({"output": OUTPUT})
-    return Work(str(folder / "in.zarr"), target, transform, (layout,), names, RUN, OUTPUT)
+    return Work(Location.of(folder / "in.zarr"), target, transform, (layout,), names, RUN, OUTPUT)
 
 
 def read_output(work: Work) -> list[np.ndarray]:
-    group = zarr.open_group(work.target, mode="r")
+    group = zarr.open_group(work.target.url, mode="r")
     return [group[name][...] for name in work.names[0]]
 
 

@@ -258,7 +258,7 @@ def test_source_that_was_written_anew_is_read_with_its_new_metadata(write_archiv
         dataset.v.encoding = {"dtype": "i2", "scale_factor": scale, "_FillValue": -1}
         job = make_job(write_archive(dataset), Scattering1D(J=4))
         job.run(overwrite=True)
-        with xr.open_zarr(job.request.target) as out:
+        with xr.open_zarr(job.request.target.url) as out:
             np.testing.assert_allclose(out.v[0, 0, 20:-20].mean(), values.mean(), rtol=0.05)
         assert job.verify().is_good
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from scatdask.archive.ledger import Ledger, Receipt, merge
+from scatdask.archive.locations import Location
 from scatdask.errors import OutputExistsError
 
 
@@ -14,14 +15,14 @@ def receipt(block: int, seconds: float = 1.0) -> Receipt:
 
 
 def test_nothing_there_means_nothing_done(tmp_path):
-    ledger = Ledger(str(tmp_path / "out.zarr"))
+    ledger = Ledger(Location.of(tmp_path / "out.zarr"))
     assert ledger.read() is None
     assert not ledger.is_created("a")
     assert not ledger.done("a", 5).any()
 
 
 def test_record_and_receipts_are_read_back_by_another_ledger(tmp_path):
-    target = str(tmp_path / "out.zarr")
+    target = Location.of(tmp_path / "out.zarr")
     ledger = Ledger(target)
     ledger.begin({"dims": ["time"], "output": "a"})
     ledger.mark_created("a")
@@ -33,13 +34,13 @@ def test_record_and_receipts_are_read_back_by_another_ledger(tmp_path):
 
 
 def test_ledger_lies_beside_the_output(tmp_path):
-    Ledger(str(tmp_path / "out.zarr/")).begin({"output": "a"})
+    Ledger(Location.of(f"{tmp_path}/out.zarr/")).begin({"output": "a"})
     assert (tmp_path / "out.zarr.ledger" / "job.json").exists()
     assert not (tmp_path / "out.zarr").exists()
 
 
 def test_marking_twice_is_harmless(tmp_path):
-    ledger = Ledger(str(tmp_path / "out.zarr"))
+    ledger = Ledger(Location.of(tmp_path / "out.zarr"))
     ledger.begin({"output": "a"})
     ledger.mark("a", [receipt(3)])
     ledger.mark("a", [receipt(3, seconds=2.0)])
@@ -47,7 +48,7 @@ def test_marking_twice_is_harmless(tmp_path):
 
 
 def test_strangers_among_the_receipts_are_ignored(tmp_path):
-    ledger = Ledger(str(tmp_path / "out.zarr"))
+    ledger = Ledger(Location.of(tmp_path / "out.zarr"))
     ledger.begin({"output": "a"})
     (tmp_path / "out.zarr.ledger" / "receipts" / ".nfs0001").touch()
     (tmp_path / "out.zarr.ledger" / "receipts" / "note.txt").touch()
@@ -55,7 +56,7 @@ def test_strangers_among_the_receipts_are_ignored(tmp_path):
 
 
 def test_torn_record_names_the_file_and_the_way_out(tmp_path):
-    ledger = Ledger(str(tmp_path / "out.zarr"))
+    ledger = Ledger(Location.of(tmp_path / "out.zarr"))
     ledger.begin({"dims": ["time"], "output": "a"})
     path = tmp_path / "out.zarr.ledger" / "job.json"
     path.write_text(path.read_text()[:5])
@@ -65,7 +66,7 @@ def test_torn_record_names_the_file_and_the_way_out(tmp_path):
 
 @pytest.mark.parametrize("place", ["{}", "memory:/{}"])
 def test_only_one_run_begins_an_output(tmp_path, place):
-    target = place.format(tmp_path / "out.zarr")
+    target = Location.of(place.format(tmp_path / "out.zarr"))
     assert Ledger(target).begin({"output": "a"})
     assert not Ledger(target).begin({"output": "b"})
     assert Ledger(target).begin({"output": "c"}, after="a")
@@ -74,7 +75,7 @@ def test_only_one_run_begins_an_output(tmp_path, place):
 
 
 def test_record_is_never_half_written(tmp_path, monkeypatch):
-    ledger = Ledger(str(tmp_path / "out.zarr"))
+    ledger = Ledger(Location.of(tmp_path / "out.zarr"))
     ledger.begin({"output": "a"})
 
     def stopped(self, text):
@@ -87,7 +88,7 @@ def test_record_is_never_half_written(tmp_path, monkeypatch):
 
 
 def test_nothing_is_recorded_of_an_output_that_was_replaced(tmp_path):
-    ledger = Ledger(str(tmp_path / "out.zarr"))
+    ledger = Ledger(Location.of(tmp_path / "out.zarr"))
     ledger.begin({"output": "a"})
     ledger.mark_created("a")
     ledger.mark("a", [receipt(1)])

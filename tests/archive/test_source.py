@@ -6,6 +6,7 @@ import xarray as xr
 import zarr
 
 from scatdask.archive import source as sources
+from scatdask.archive.locations import Location
 from scatdask.blocks import Slab
 from scatdask.errors import MissingChunksError
 
@@ -19,7 +20,7 @@ def remove_chunk(path, variable: str, index: tuple[int, ...]) -> str:
 
 def test_no_group_says_where_it_looked(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no Zarr group at .*nowhere\.zarr"):
-        sources.open_source(str(tmp_path / "nowhere.zarr"), decode_times=True)
+        sources.open_source(Location.of(tmp_path / "nowhere.zarr"), decode_times=True)
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
@@ -32,7 +33,7 @@ def test_slab_is_read_in_rows_whatever_the_order_of_dims(write_archive, zarr_for
     )
     batch = {"a": slice(0, 2), "b": slice(1, 3)}
     block = (Slab(0, 4, -3, 5, ((7, 10), (0, 2)), 8),)
-    first, second = sources.read_block(str(path), "v", ("time",), block, batch)
+    first, second = sources.read_block(Location.of(path), "v", ("time",), block, batch)
     expected = values[:, :, 1:].transpose(1, 2, 0).reshape(4, 10)
     np.testing.assert_array_equal(first, expected[:, 7:])
     np.testing.assert_array_equal(second, expected[:, :2])
@@ -45,12 +46,12 @@ def test_packed_integers_are_decoded_and_their_fill_value_is_missing(write_archi
     path = write_archive(dataset)
     assert zarr.open_group(path, mode="r")["v"].dtype == np.int16
     block = (Slab(0, 4, 0, 4, ((0, 4),), 4),)
-    (read,) = sources.read_block(str(path), "v", ("time",), block, {"channel": slice(0, 1)})
+    (read,) = sources.read_block(Location.of(path), "v", ("time",), block, {"channel": slice(0, 1)})
     np.testing.assert_array_equal(read, values)
 
 
 def test_complete_archive_passes(archive):
-    sources.check_chunks(str(archive), "velocity")
+    sources.check_chunks(Location.of(archive), "velocity")
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
@@ -58,7 +59,7 @@ def test_missing_chunk_is_named(write_archive, zarr_format):
     path = write_archive(zarr_format=zarr_format)
     key = remove_chunk(path, "velocity", (1, 2))
     with pytest.raises(MissingChunksError, match=rf"1 of 6 chunks .*velocity.*{key}.*fill"):
-        sources.check_chunks(str(path), "velocity")
+        sources.check_chunks(Location.of(path), "velocity")
 
 
 def test_missing_shard_is_named(tmp_path):
@@ -67,12 +68,14 @@ def test_missing_shard_is_named(tmp_path):
     array = group.create_array("v", shape=(40,), chunks=(5,), shards=(20,), dtype="f4")
     array[:20] = 1.0
     with pytest.raises(MissingChunksError, match=r"1 of 2 chunks .*c/1"):
-        sources.check_chunks(str(path), "v")
+        sources.check_chunks(Location.of(path), "v")
 
 
 def test_fingerprint_knows_the_source_by_its_metadata(write_archive):
     one = write_archive(name="one.zarr")
     same = write_archive(name="same.zarr")
     other = write_archive(name="other.zarr", chunks={"channel": 1, "time": 500})
-    marks = [sources.fingerprint(str(p), ("velocity",), ("time",)) for p in (one, same, other)]
+    marks = [
+        sources.fingerprint(Location.of(p), ("velocity",), ("time",)) for p in (one, same, other)
+    ]
     assert marks[0] == marks[1] != marks[2]

@@ -8,6 +8,7 @@ import zarr
 from scatdask import Scattering1D, labels
 from scatdask.archive import store
 from scatdask.archive.layout import Layout
+from scatdask.archive.locations import Location, check_apart
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ def test_output_equal_to_inside_or_around_the_input(tmp_path, target, relation):
     source = tmp_path / "data" / "in.zarr"
     source.mkdir(parents=True)
     with pytest.raises(ValueError, match=relation):
-        store.check_locations(str(source), f"{tmp_path}/{target}")
+        check_apart(Location.of(source), Location.of(f"{tmp_path}/{target}"))
 
 
 def test_output_reached_through_a_link_is_still_the_input(tmp_path):
@@ -33,12 +34,12 @@ def test_output_reached_through_a_link_is_still_the_input(tmp_path):
     source.mkdir()
     (tmp_path / "link.zarr").symlink_to(source)
     with pytest.raises(ValueError, match="is the source itself"):
-        store.check_locations(str(source), str(tmp_path / "link.zarr"))
+        check_apart(Location.of(source), Location.of(tmp_path / "link.zarr"))
 
 
 def test_neighbours_with_a_common_beginning_are_fine(tmp_path):
-    store.check_locations(str(tmp_path / "a.zarr"), str(tmp_path / "a.zarr2"))
-    store.check_locations(str(tmp_path / "a.zarr"), "memory://a.zarr")
+    check_apart(Location.of(tmp_path / "a.zarr"), Location.of(tmp_path / "a.zarr2"))
+    check_apart(Location.of(tmp_path / "a.zarr"), Location.of("memory://a.zarr"))
 
 
 def empty_output(tmp_path, T=None):
@@ -55,9 +56,9 @@ def empty_output(tmp_path, T=None):
     samplings = labels.samplings(source, ("time",))
     _, skipped = labels.choose(source, ("time",))
     dataset, names, encoding = store.template(source, transform, (layout,), samplings, skipped)
-    target = str(tmp_path / "out.zarr")
+    target = Location.of(tmp_path / "out.zarr")
     store.create(target, dataset, encoding)
-    return target, names
+    return str(target), names
 
 
 def test_created_output_has_no_chunks_yet_and_nan_to_fill(tmp_path):
@@ -88,7 +89,7 @@ def test_large_variables_are_named_instead_of_copied(tmp_path, monkeypatch):
 def test_block_of_nan_is_written_so_that_a_hole_is_a_hole(tmp_path):
     target, _ = empty_output(tmp_path)
     region = (slice(0, 1), slice(None), slice(0, 32))
-    store.write(target, "v", "0", region, np.full((1, 13, 32), np.nan, "f4"))
+    store.write(Location.of(target), "v", "0", region, np.full((1, 13, 32), np.nan, "f4"))
     assert zarr.open_group(target, mode="r")["v"].nchunks_initialized == 1
 
 

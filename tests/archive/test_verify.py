@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from scatdask import Scattering1D
 from scatdask.archive.layout import Layout
 from scatdask.archive.ledger import Ledger, Receipt
+from scatdask.archive.locations import Location
 from scatdask.archive.plan import PROCESS_BYTES
 from scatdask.archive.verify import _other_ranges, verify_blocks
 from scatdask.archive.work import Task, run_task
@@ -50,7 +51,7 @@ def test_verification_of_an_interrupted_run_misses_chunks_of_finished_blocks_onl
     folder = archive.parent / "out.zarr.ledger" / "receipts"
     for receipt in folder.iterdir():
         receipt.unlink()
-    ledger = Ledger(str(archive.parent / "out.zarr"))
+    ledger = Ledger(Location.of(archive.parent / "out.zarr"))
     ledger.mark(ledger.read()["output"], [Receipt(0, 0, 0.0, 0.0, 0.0, 0, 0)])
     chunks = archive.parent / "out.zarr" / "velocity" / "c"
     (chunks / "1" / "0" / "0").unlink()  # of the other block
@@ -120,7 +121,7 @@ def test_faint_paths_are_held_to_the_size_of_the_signal(write_archive, samples, 
     found = job.verify()
     assert found.is_good, str(found)
     if T is None:
-        array = zarr.open_group(job.request.target, mode="r+")["v"]
+        array = zarr.open_group(job.request.target.url, mode="r+")["v"]
         loudest = int(np.argmax(array[0, :, 1000]))
         array[0, loudest, 1000] *= 1.01
         assert not job.verify(blocks=found.done).is_good
@@ -188,7 +189,7 @@ def test_verification_of_several_axes(drawn):
         found = verify_blocks(work, done, work.n_blocks, seed=0)
         assert found.is_good
         assert found.worst <= 1e-12
-        output = zarr.open_group(work.target, mode="r+")[work.names[0][0]]
+        output = zarr.open_group(work.target.url, mode="r+")[work.names[0][0]]
         last = tuple(n - 1 for n in output.shape)
         output[last] = output[last] + 1
         assert not verify_blocks(work, done, work.n_blocks, seed=0).is_good

@@ -142,7 +142,7 @@ def test_order_and_grouping_of_blocks_do_not_matter(work):
 
 
 def test_block_that_fails_does_not_take_others_along(work):
-    missing = Path(work.source) / "v" / "c" / "0" / "2"
+    missing = Path(work.source.url) / "v" / "c" / "0" / "2"
     missing.write_bytes(b"not a chunk")
     outcome = run_task(work, Task(0, work.n_blocks - 1))
     failed = {block for block, _ in outcome.failures}
