@@ -21,6 +21,10 @@ class BlocksFailedError(ScatdaskError):
     """Some blocks of a job raised; the others are done and recorded."""
 
 
+class StorageError(ScatdaskError):
+    """A store refuses the whole run: no space, read-only, or credentials that do not serve."""
+
+
 class WorkersLostError(ScatdaskError):
     """The cluster went away while blocks were under way."""
 
