@@ -17,6 +17,14 @@ class OutputExistsError(ScatdaskError):
     """The output holds something that this job did not write."""
 
 
+class OutputBusyError(ScatdaskError):
+    """Another run is writing the output."""
+
+
+class SourceChangedError(ScatdaskError):
+    """Samples of the source that were transformed before are others now."""
+
+
 class BlocksFailedError(ScatdaskError):
     """Some blocks of a job raised; the others are done and recorded."""
 

@@ -4,34 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import time
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import uuid
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from dask.system import CPU_COUNT
-from dask.utils import format_bytes, parse_bytes
+from dask.utils import parse_bytes
 from tqdm import tqdm
 
-from scatdask.archive.beginning import make_work, prepare
+from scatdask.archive.beginning import find, make_work, prepare
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.locations import Location, check_apart
 from scatdask.archive.plan import Plan
 from scatdask.archive.pools import choose_pool
 from scatdask.archive.reports import Report, Status, read_status
 from scatdask.archive.request import Request
+from scatdask.archive.running import (
+    Tally,
+    check_failures,
+    noted,
+    report,
+    run_blocks,
+    warn_of_missing,
+)
 from scatdask.archive.verify import Verification, verify_blocks
-from scatdask.archive.work import Outcome, Task
-from scatdask.errors import BlocksFailedError, NonFiniteWarning, OutputExistsError
 from scatdask.labels import as_dims
 from scatdask.transforms import Transform
 
 if TYPE_CHECKING:
     import distributed
-
-# A job whose every block fails should say so soon.
-_MOST_FAILURES = 20
 
 
 class Job:
@@ -158,11 +161,34 @@ class Job:
         """
         return self.request.plan(self._ledger.read())[0]
 
+    def init(self, *, overwrite: bool = False) -> Plan:
+        """Make the output and its ledger, without computing anything.
+
+        For runs that share the blocks among them, such as the tasks of a job array: each then
+        calls ``run(blocks=(first, stop))``, in any order, and one calls `finalise` at the end.
+
+        Parameters
+        ----------
+        overwrite : bool, default False
+            Replace an output that exists, whoever wrote it; what is not Zarr is left alone.
+
+        Raises
+        ------
+        OutputExistsError
+            If the output is not this job's.
+        OutputBusyError
+            If a run is writing it.
+        """
+        with self._ledger.lock(uuid.uuid4().hex) as lock:
+            return prepare(self.request, lock, overwrite=overwrite)[1]
+
     def run(
         self,
         client: distributed.Client | None = None,
         *,
         workers: int | None = None,
+        scheduler: str | None = None,
+        blocks: tuple[int, int] | None = None,
         overwrite: bool = False,
         progress: bool | None = None,
     ) -> Report:
@@ -175,6 +201,12 @@ class Job:
         workers : int, optional
             Without a client: start a `LocalCluster` of so many processes. By default the blocks
             run in threads of this process, one for each core as far as memory allows.
+        scheduler : {"threads", "synchronous"}, optional
+            Without a client: "synchronous" computes one block after the other in this very
+            thread, for a debugger.
+        blocks : tuple of two int, optional
+            Compute the blocks from the first to before the second only, as far as there are so
+            many, of an output that `init` made. Any number of such runs may share an output.
         overwrite : bool, default False
             Replace an output that exists, whoever wrote it; what is not Zarr is left alone.
         progress : bool, optional
@@ -188,71 +220,82 @@ class Job:
         ------
         OutputExistsError
             If the output is not this job's.
+        OutputBusyError
+            If another run is writing it.
         BlocksFailedError
             If blocks raised. All others are done; run again to try those.
         WorkersLostError
             If the cluster went away.
+        FileNotFoundError
+            If `blocks` are given and there is no output yet.
+        ValueError
+            If there are no such `blocks`, or more than one place to run is named.
 
         Warns
         -----
         NonFiniteWarning
             If blocks of this run hold NaN outputs.
         """
-        work, plan = prepare(self.request, overwrite=overwrite)
-        done = self._ledger.done(work.output, work.n_blocks)
-        found = int(done.sum())
+        if blocks is not None and overwrite:
+            raise ValueError("overwrite=True would replace the blocks of others: call init() first")
         start = time.perf_counter()
-        totals, spoilt = np.zeros(6), 0
-        failures: list[tuple[int, str]] = []
         with contextlib.ExitStack() as stack:
+            lock = None
+            if blocks is None:
+                lock = stack.enter_context(self._ledger.lock(uuid.uuid4().hex))
+                work, plan = prepare(self.request, lock, overwrite=overwrite)
+            else:
+                work, plan = find(self.request)
+            first, stop = (0, work.n_blocks) if blocks is None else _checked(blocks, work.n_blocks)
+            done = self._ledger.done(work.output, work.n_blocks)
+            todo = first + np.flatnonzero(~done[first:stop])
+            found = stop - first - len(todo)
             hidden = None if progress is None else not progress
             bar = stack.enter_context(
-                tqdm(total=work.n_blocks, initial=found, unit="block", disable=hidden)
+                tqdm(total=stop - first, initial=found, unit="block", disable=hidden)
             )
-            outcomes: Iterable[tuple[Task, Outcome]] = ()
-            if found < work.n_blocks:  # no cluster is started for nothing
-                pool = stack.enter_context(choose_pool(client, workers, plan.block_memory))
-                tasks = _tasks(done, plan.blocks_per_task(pool.threads or int(CPU_COUNT)))
-                outcomes = stack.enter_context(contextlib.closing(pool(work, tasks)))
-            for _, outcome in outcomes:
-                failures += outcome.failures
-                for receipt in outcome.receipts:
-                    totals += np.array(receipt[2:], dtype=np.float64)
-                    spoilt += receipt.missing > 0
-                elapsed = max(time.perf_counter() - start, 1e-9)
-                bar.set_postfix_str(f"{format_bytes(int(totals[3] / elapsed))}/s", refresh=False)
-                bar.update(len(outcome.receipts))
-                if len(failures) >= _MOST_FAILURES:
-                    break
-        computed = int(self._ledger.done(work.output, work.n_blocks).sum()) - found
-        if spoilt:
-            warnings.warn(
-                f"{spoilt} of {computed} blocks hold NaN outputs, since samples there are missing, "
-                "NaN or infinite. Of integers in a Zarr 2 array, xarray takes those that equal "
-                "the array's fill_value as missing",
-                NonFiniteWarning,
-                stacklevel=2,
-            )
-        if failures:
-            number, reason = failures[0]
-            raise BlocksFailedError(
-                f"{len(failures)} of {work.n_blocks} blocks failed, first block {number}: "
-                f"{reason}. The {found + computed} blocks that are done are recorded; run again "
-                "to try the others"
-            )
-        itemsize = np.dtype(work.transform.dtype).itemsize
-        return Report(
-            blocks=work.n_blocks,
-            found_done=found,
-            computed=computed,
-            seconds=time.perf_counter() - start,
-            read=float(totals[0]),
-            compute=float(totals[1]),
-            write=float(totals[2]),
-            bytes_read=int(totals[3]),
-            bytes_written=int(totals[4]),
-            nan_outputs=totals[5] * itemsize / totals[4] if totals[4] else 0.0,
-        )
+            tally = Tally()
+            if len(todo):  # no cluster is started for nothing
+                note = stack.enter_context(noted(self._ledger, work.run, blocks=len(todo)))
+                pool = stack.enter_context(
+                    choose_pool(client, workers, scheduler, plan.block_memory)
+                )
+                note["pool"] = str(pool)
+                tally = run_blocks(
+                    work,
+                    todo,
+                    pool,
+                    self._ledger,
+                    blocks_per_task=plan.blocks_per_task(pool.threads or int(CPU_COUNT)),
+                    lock=lock,
+                    bar=bar,
+                )
+                warn_of_missing(tally)
+                check_failures(tally, work.n_blocks, int(done.sum()) + tally.computed)
+            if lock is not None:
+                self._ledger.compact(work.output, all_receipts=True)
+        return report(tally, work, found, time.perf_counter() - start)
+
+    def finalise(self) -> Status:
+        """Put the records of shared runs together.
+
+        Returns
+        -------
+        Status
+            Its ``is_complete`` says whether every block is done.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no output.
+        OutputBusyError
+            If a run is writing it.
+        """
+        with self._ledger.lock(uuid.uuid4().hex) as lock:
+            work = find(self.request)[0]
+            lock.acquire()
+            self._ledger.compact(work.output, all_receipts=True)
+        return self.status()
 
     def status(self) -> Status:
         """Say how many blocks are done; reads the ledger only.
@@ -289,23 +332,13 @@ class Job:
         self.status()
         record = self._ledger.read() or {}
         plan = self.request.plan(record)[0]
-        if differing := self.request.differences(record, plan.variables):
-            raise OutputExistsError(
-                f"{self.request.target.url!r} is the output of another job ({'; '.join(differing)})"
-            )
+        self.request.check_same(record, plan.variables)
         work = make_work(self.request, plan, record["output"])
         return verify_blocks(work, self._ledger.done(work.output, work.n_blocks), blocks, seed)
 
 
-def _tasks(done: np.ndarray, blocks_per_task: int) -> Iterator[Task]:
-    """Cut the blocks that are not done into tasks of consecutive ones."""
-    todo = np.flatnonzero(~done)
-    start = 0
-    while start < len(todo):
-        stop = start + 1
-        while (
-            stop < len(todo) and stop - start < blocks_per_task and todo[stop] == todo[stop - 1] + 1
-        ):
-            stop += 1
-        yield Task(int(todo[start]), int(todo[stop - 1]))
-        start = stop
+def _checked(blocks: tuple[int, int], n_blocks: int) -> tuple[int, int]:
+    first, stop = blocks[0], min(blocks[1], n_blocks)
+    if not 0 <= first < stop:
+        raise ValueError(f"blocks must be a range within 0:{n_blocks}, got {first}:{blocks[1]}")
+    return first, stop

@@ -1,10 +1,11 @@
 """The ledger: what a job is, and which of its blocks are done.
 
-It is a folder beside the output. ``job.json`` holds fingerprints of transform and source, the
-layout of the blocks, and the identity of the output; ``receipts/`` holds one small file for each
-finished task, written by the worker after the chunks of the output. The *name* of a receipt is its
-content: a run lists the folder and knows what is done, without opening a million files, and a
-receipt cannot be torn.
+It is a folder beside the output. ``job.json`` says what the job is: fingerprints of transform and
+source, the layout of the blocks, and the identity of the output. A worker writes a small file to
+``receipts/`` for each finished task, after the chunks of the output; its *name* says which blocks
+are done, so a run knows from a listing, and a receipt cannot be torn. The run that holds the lock
+puts receipts together into ``segments/``, and those into larger ones, so that ten million blocks
+are some dozens of files.
 
 An output that is made anew has another identity. Workers of an earlier run, which may still be at
 work somewhere, see it and write no more; receipts of theirs count for nothing.
@@ -13,44 +14,46 @@ work somewhere, see it and write no more; receipts of theirs count for nothing.
 from __future__ import annotations
 
 import json
-import posixpath
 import re
-from collections.abc import Iterable
-from itertools import groupby
-from pathlib import Path
+import uuid
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from scatdask.archive import receipts as records
+from scatdask.archive.files import Folder
 from scatdask.archive.locations import Location
+from scatdask.archive.lock import Lock
+from scatdask.archive.receipts import Receipt
 from scatdask.errors import OutputExistsError
 
-_RECEIPT = re.compile(r"(\d+)-(\d+)\.(\w+)\.json$")
+# So many receipts become a segment, and so many segments one of the next level.
+_RECEIPTS, _SEGMENTS = 500, 12
+# Seconds to which the times of blocks are known in segments of the first level; four times as
+# many on each further one.
+_RESOLUTION = 30.0
+_SEGMENT = re.compile(r"(\d+)-\w+\.(\w+)\.npz$")
+_FAILURE = re.compile(r"(\d+)\.(\w+)\.json$")
 
 
-class Receipt(NamedTuple):
-    """What a worker reports of consecutive blocks.
+class Failure(NamedTuple):
+    """A block that could not be computed.
 
     Attributes
     ----------
-    first, last : int
-        Blocks, both included.
-    read, compute, write : float
-        Seconds spent.
-    bytes_read, bytes_written : int
-        Uncompressed.
-    missing : int
-        Numbers written that are NaN.
+    block : int
+    reason : str
+    attempts : int
+        Runs that tried.
+    time : float
+        Of the last attempt, Unix time in seconds.
     """
 
-    first: int
-    last: int
-    read: float
-    compute: float
-    write: float
-    bytes_read: int
-    bytes_written: int
-    missing: int = 0
+    block: int
+    reason: str
+    attempts: int
+    time: float
 
 
 class Ledger:
@@ -64,70 +67,33 @@ class Ledger:
 
     def __init__(self, target: Location) -> None:
         self.location = target.beside(".ledger")
-        self._filesystem, self._root = self.location.filesystem, self.location.path
-        self._is_local = self.location.is_local
+        self._folder = Folder(self.location)
 
-    def _path(self, *names: str) -> str:
-        return posixpath.join(self._root, *names)
+    def lock(self, run: str) -> Lock:
+        """Return the lock on the output, not taken yet."""
+        return Lock(self._folder, run)
 
     def exists(self) -> bool:
         """Say whether there is a ledger, be it readable or not."""
-        self._filesystem.invalidate_cache(self._root)
-        return bool(self._filesystem.exists(self._path("job.json")))
+        return self._folder.exists("job.json")
 
     def read(self) -> dict[str, Any] | None:
         """Return the record of the job, or None where there is no ledger."""
         try:
-            record: dict[str, Any] = json.loads(self._filesystem.cat_file(self._path("job.json")))
+            record: dict[str, Any] = json.loads(self._folder.read("job.json"))
             str(record["output"])
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(
-                f"{self._path('job.json')} is not a ledger's record ({error}): remove "
+                f"{self.location.url}/job.json is not a ledger's record ({error}): remove "
                 f"{self.location.url!r}, or run with overwrite=True"
             ) from error
-        return _renewed(record)
+        return record
 
-    def begin(self, record: dict[str, Any], after: str | None = None) -> bool:
-        """Write the record of an output that is to be made.
-
-        Parameters
-        ----------
-        record : dict
-            Its ``"output"`` is the identity of the output.
-        after : str, optional
-            Identity of the output that it replaces, which was left half made or removed.
-
-        Returns
-        -------
-        bool
-            False if another run was first, and has written or is about to write its own.
-        """
-        self._filesystem.makedirs(self._path("receipts"), exist_ok=True)
-        if not self._claim("begun" if after is None else f"begun-after-{after}"):
-            return False
-        text = json.dumps(record, indent=1, sort_keys=True)
-        path = self._path("job.json")
-        if self._is_local:  # never half a file under this name; object stores see to it themselves
-            written = Path(f"{path}.{record['output']}")
-            written.write_text(text)
-            written.replace(path)
-        else:
-            self._filesystem.pipe_file(path, text.encode())
-        return True
-
-    def _claim(self, name: str) -> bool:
-        """Create an empty file; False if it exists."""
-        path = self._path(name)
-        try:
-            if self._is_local:  # where fsspec itself would first look and then write
-                Path(path).touch(exist_ok=False)
-            else:
-                self._filesystem.pipe_file(path, b"", mode="create")
-        except FileExistsError:
-            return False
-        return True
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Write the record of the job; its ``"output"`` is the identity of the output."""
+        self._folder.write("job.json", json.dumps(record, indent=1, sort_keys=True).encode())
 
     def check(self, output: str) -> None:
         """Raise OutputExistsError unless the output is still the one of this identity."""
@@ -136,63 +102,141 @@ class Ledger:
             raise OutputExistsError("the output was replaced meanwhile")
 
     def remove(self) -> None:
-        """Forget the job."""
-        self._filesystem.invalidate_cache(self._root)
-        if self._filesystem.exists(self._root):
-            self._filesystem.rm(self._root, recursive=True)
-
-    def mark_created(self, output: str) -> None:
-        """Record that the output's arrays and coordinates are in place."""
-        self.check(output)
-        self._filesystem.pipe_file(self._path("created"), output.encode())
-
-    def is_created(self, output: str) -> bool:
-        """Say whether the output's arrays and coordinates are in place."""
-        try:
-            return bool(self._filesystem.cat_file(self._path("created")) == output.encode())
-        except FileNotFoundError:
-            return False
+        """Forget the job; the lock stays."""
+        for folder in ("receipts", "segments", "failures", "environments", "runs"):
+            self._folder.remove(folder, self._folder.names(folder))
+        self._folder.remove("", [name for name in self._folder.names() if name != "lock.json"])
 
     def mark(self, output: str, receipts: Iterable[Receipt]) -> None:
         """Record finished blocks of an output."""
         for receipt in receipts:
             self.check(output)
-            name = f"{receipt.first:012d}-{receipt.last:012d}.{output}.json"
-            text = json.dumps(receipt._asdict())
-            self._filesystem.pipe_file(self._path("receipts", name), text.encode())
+            self._folder.write(f"receipts/{receipt.name(output)}", receipt.to_bytes())
 
     def done(self, output: str, n_blocks: int) -> np.ndarray:
         """Return a boolean array that says which blocks of an output are done."""
         done = np.zeros(n_blocks, dtype=bool)
-        self._filesystem.invalidate_cache(self._path("receipts"))
-        try:
-            names = self._filesystem.ls(self._path("receipts"), detail=False)
-        except FileNotFoundError:
-            return done
-        for name in names:
-            if (match := _RECEIPT.search(name)) and match[3] == output:
-                done[int(match[1]) : int(match[2]) + 1] = True
+        # Receipts before segments: what is put together meanwhile is seen twice, but not missed.
+        for _, (first, last) in self._receipts(output):
+            done[first : last + 1] = True
+        for content in self._segments(output).values():
+            for first, last in zip(*records.ranges(content), strict=True):
+                done[first : last + 1] = True
         return done
 
+    def history(self, output: str, n_blocks: int) -> np.ndarray:
+        """Return what is known of the finished blocks, see `HISTORY`; none counts twice."""
+        names = [name for name, _ in self._receipts(output)]
+        files = self._folder.read_all("receipts", names)
+        parts = [records.history(map(Receipt.from_bytes, files.values()))]
+        parts += map(records.from_bytes, self._segments(output).values())
+        return records.newest_first(np.concatenate(parts), n_blocks)
 
-def _renewed(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record of before there were several core dimensions in the form of today."""
-    if "dim" not in record:
-        return record
-    old = {"dim": "dims", "n": "shape", "length": "lengths", "at_once": "at_once"}
-    layouts = [
-        {old.get(key, key): [value] if key in old else value for key, value in fields.items()}
-        for fields in record["layouts"]
-    ]
-    return {**record, "dims": [record["dim"]], "layouts": layouts}
+    def begin(self, output: str, rows: np.ndarray) -> None:
+        """Record the blocks that an output has from the beginning."""
+        if len(rows):
+            self._write_segment(output, 1, rows)
 
+    def compact(self, output: str, *, all_receipts: bool = False) -> None:
+        """Put many small files together into few; only for a run that holds the lock."""
+        names = [name for name, _ in self._receipts(output)]
+        if len(names) >= _RECEIPTS or (all_receipts and names):
+            files = self._folder.read_all("receipts", names)
+            self._write_segment(output, 1, records.history(map(Receipt.from_bytes, files.values())))
+            self._folder.remove("receipts", names)
+        level = 1
+        while True:
+            files = self._segments(output, level)
+            if len(files) < _SEGMENTS:
+                return
+            rows = np.concatenate([records.from_bytes(content) for content in files.values()])
+            level += 1
+            self._write_segment(output, level, rows)
+            self._folder.remove("segments", list(files))
 
-def merge(receipts: list[Receipt]) -> list[Receipt]:
-    """Join receipts of consecutive blocks."""
-    ordered = sorted(receipts)
-    merged = []
-    for _, run in groupby(enumerate(ordered), key=lambda pair: pair[1].first - pair[0]):
-        members = [receipt for _, receipt in run]
-        sums = (sum(values) for values in list(zip(*members, strict=True))[2:])
-        merged.append(Receipt(members[0].first, members[-1].last, *sums))
-    return merged
+    def forget(self, output: str, blocks: np.ndarray) -> None:
+        """Take blocks for not done; only for a run that holds the lock.
+
+        Parameters
+        ----------
+        output : str
+        blocks : array of bool
+            Which ones.
+        """
+        rows = records.without(self.history(output, len(blocks)), blocks)
+        names = [name for name, _ in self._receipts(output)]
+        segments = list(self._segments(output))
+        # What is done goes first: a death in between costs work, and hides no bad block.
+        self._folder.remove("receipts", names)
+        self._folder.remove("segments", segments)
+        self.begin(output, rows)
+
+    def fail(self, output: str, failures: Mapping[int, str], time: float) -> None:
+        """Record blocks that could not be computed, with the reasons."""
+        before = {failure.block: failure.attempts for failure in self._failures(output)}
+        for block, reason in failures.items():
+            failure = Failure(block, reason, before.get(block, 0) + 1, time)
+            content = json.dumps(failure._asdict()).encode()
+            self._folder.write(f"failures/{block:012d}.{output}.json", content)
+
+    def failures(self, output: str, done: np.ndarray) -> list[Failure]:
+        """Return the blocks that could not be computed and are not done since."""
+        return [failure for failure in self._failures(output) if not done[failure.block]]
+
+    def note_environment(self, identity: str, description: Mapping[str, str]) -> None:
+        """Record in what environment blocks were computed."""
+        self._folder.write(f"environments/{identity}.json", json.dumps(description).encode())
+
+    def environments(self) -> dict[str, dict[str, str]]:
+        """Return the environments of all blocks by their identities."""
+        files = self._folder.read_all("environments", self._folder.names("environments"))
+        return {name.removesuffix(".json"): json.loads(text) for name, text in files.items()}
+
+    def note_run(self, run: Mapping[str, Any]) -> None:
+        """Record that a run has begun or ended; it has ``"run"`` and ``"started"``."""
+        name = f"runs/{run['started']:017.6f}-{run['run']}.json"
+        self._folder.write(name, json.dumps(run).encode())
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Return the runs, the first one first."""
+        files = self._folder.read_all("runs", self._folder.names("runs"))
+        return [json.loads(files[name]) for name in sorted(files)]
+
+    def write_array(self, name: str, content: bytes) -> None:
+        """Keep an array beside the record, in the format of npz."""
+        self._folder.write(f"{name}.npz", content)
+
+    def read_array(self, name: str) -> bytes | None:
+        """Return an array that is kept beside the record."""
+        try:
+            return self._folder.read(f"{name}.npz")
+        except FileNotFoundError:
+            return None
+
+    def _receipts(self, output: str) -> list[tuple[str, tuple[int, int]]]:
+        named = ((name, records.blocks_of(name, output)) for name in self._folder.names("receipts"))
+        return [(name, blocks) for name, blocks in named if blocks is not None]
+
+    def _segments(self, output: str, level: int | None = None) -> dict[str, bytes]:
+        """Return the contents of segments by their names."""
+        while True:
+            matches = map(_SEGMENT.match, self._folder.names("segments"))
+            names = [
+                match[0]
+                for match in matches
+                if match and match[2] == output and level in (None, int(match[1]))
+            ]
+            files = self._folder.read_all("segments", names)
+            if len(files) == len(names):  # or else some were put together meanwhile
+                return files
+
+    def _write_segment(self, output: str, level: int, rows: np.ndarray) -> None:
+        rows = records.merge_rows(rows, _RESOLUTION * 4 ** (level - 1))
+        name = f"segments/{level}-{uuid.uuid4().hex}.{output}.npz"
+        self._folder.write(name, records.to_bytes(rows))
+
+    def _failures(self, output: str) -> list[Failure]:
+        matches = map(_FAILURE.match, self._folder.names("failures"))
+        names = [match[0] for match in matches if match and match[2] == output]
+        files = self._folder.read_all("failures", names)
+        return [Failure(**json.loads(files[name])) for name in sorted(files)]

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from scatdask.archive.plan import PROCESS_BYTES
 from scatdask.archive.work import Outcome, Task, Work, run_task, run_task_on_worker
-from scatdask.errors import WorkersLostError
+from scatdask.errors import OutputExistsError, WorkersLostError
 
 if TYPE_CHECKING:
     import distributed
@@ -57,6 +57,9 @@ class ThreadPool:
 
     threads: int
 
+    def __str__(self) -> str:
+        return f"{self.threads} threads of one process"
+
     def __call__(self, work: Work, tasks: Iterator[Task]) -> Outcomes:
         """Run tasks, and yield what became of each as it ends."""
         executor = concurrent.futures.ThreadPoolExecutor(self.threads, "scatdask")
@@ -80,6 +83,22 @@ class ThreadPool:
                 executor.shutdown(wait=True, cancel_futures=True)
 
 
+@dataclass(frozen=True)
+class SameThread:
+    """The thread that asks, one task after the other."""
+
+    threads: int = 1
+
+    def __str__(self) -> str:
+        return "one process, one block at a time"
+
+    def __call__(self, work: Work, tasks: Iterator[Task]) -> Outcomes:
+        """Run tasks, and yield what became of each as it ends."""
+        with threadpool_limits(1):
+            for task in tasks:
+                yield task, run_task(work, task)
+
+
 class ClientPool:
     """The workers that a client is connected to.
 
@@ -94,6 +113,9 @@ class ClientPool:
         self._counted: float | None = None
         self._has_seen_workers = False
         self._alone_since: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self._threads} threads of dask workers"
 
     @property
     def threads(self) -> int:
@@ -166,7 +188,10 @@ class ClientPool:
 
 @contextlib.contextmanager
 def choose_pool(
-    client: distributed.Client | None, workers: int | None, block_memory: int
+    client: distributed.Client | None,
+    workers: int | None,
+    scheduler: str | None,
+    block_memory: int,
 ) -> Iterator[Pool]:
     """Yield the pool that a run was asked to use, and stop what was started for it.
 
@@ -176,16 +201,27 @@ def choose_pool(
         A cluster that is there already.
     workers : int or None
         Processes of a cluster of its own; without either, threads of this process.
+    scheduler : {"threads", "synchronous"} or None
+        Of this process: threads, or one block after the other in this very thread.
     block_memory : int
         Resident bytes of one block, of which each of these threads has one.
+
+    Raises
+    ------
+    ValueError
+        If more than one place is named, or the scheduler is unknown.
     """
+    if scheduler not in (None, "threads", "synchronous"):
+        raise ValueError(f'scheduler must be "threads" or "synchronous", got {scheduler!r}')
+    if sum(place is not None for place in (client, workers, scheduler)) > 1:
+        raise ValueError("give a client, a number of workers, or a scheduler, only one of these")
     if client is not None:
-        if workers is not None:
-            raise ValueError("give a client or a number of workers, not both")
         yield ClientPool(client)
     elif workers is not None:
         with local_client(workers) as own:
             yield ClientPool(own)
+    elif scheduler == "synchronous":
+        yield SameThread()
     else:
         yield ThreadPool(_threads_that_fit(block_memory))
 
@@ -241,6 +277,8 @@ def _outcome(future: Any) -> Outcome:
         # again and again on the same task.
         task = Task(*future.key[1:])
         reason = future.exception()
+        if isinstance(reason, OutputExistsError):
+            raise reason
         return Outcome(
             [],
             [(b, f"{type(reason).__name__}: {reason}") for b in range(task.first, task.last + 1)],

@@ -10,8 +10,10 @@ from typing import Any
 from dask.utils import format_bytes
 
 from scatdask.archive.layout import Layout
-from scatdask.archive.ledger import Ledger
+from scatdask.archive.ledger import Failure, Ledger
 from scatdask.archive.locations import Location
+
+_MOST_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -22,19 +24,33 @@ class Status:
     ----------
     blocks, done : int
         Blocks in all, and recorded as finished.
+    failures : tuple of Failure
+        Blocks that could not be computed so far.
     """
 
     blocks: int
     done: int
+    failures: tuple[Failure, ...] = ()
 
     @property
     def is_complete(self) -> bool:
         """Whether every block is done."""
         return self.done == self.blocks
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures, as JSON can hold them."""
+        failures = [failure._asdict() for failure in self.failures]
+        return {**asdict(self), "failures": failures, "is_complete": self.is_complete}
+
     def __str__(self) -> str:
         share = self.done / self.blocks if self.blocks else 1.0
-        return f"{self.done} of {self.blocks} blocks done ({share:.1%})"
+        head = f"{self.done} of {self.blocks} blocks done ({share:.1%})"
+        failed = [
+            f"block {failure.block} failed {failure.attempts} times: {failure.reason}"
+            for failure in self.failures[:_MOST_SHOWN]
+        ]
+        more = len(self.failures) - len(failed)
+        return "\n".join([head, *failed, *([f"and {more} more"] if more else [])])
 
 
 @dataclass(frozen=True)
@@ -53,6 +69,8 @@ class Report:
         Uncompressed.
     nan_outputs : float
         Share of the numbers written that are NaN.
+    retries : int
+        Requests to a store that had to be repeated.
     """
 
     blocks: int
@@ -65,6 +83,7 @@ class Report:
     bytes_read: int
     bytes_written: int
     nan_outputs: float = 0.0
+    retries: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures, as JSON can hold them."""
@@ -72,12 +91,13 @@ class Report:
 
     def __str__(self) -> str:
         rate = self.bytes_read / self.seconds if self.seconds else 0.0
+        again = f"; {self.retries} requests were repeated" if self.retries else ""
         missing = f"; {self.nan_outputs:.2%} of outputs are NaN" if self.nan_outputs else ""
         return (
             f"{self.computed} blocks in {self.seconds:.1f} s, {self.found_done} were done before; "
             f"read {format_bytes(self.bytes_read)} ({format_bytes(int(rate))}/s), wrote "
             f"{format_bytes(self.bytes_written)}; workers spent {self.read:.1f} s reading, "
-            f"{self.compute:.1f} s computing, {self.write:.1f} s writing{missing}"
+            f"{self.compute:.1f} s computing, {self.write:.1f} s writing{missing}{again}"
         )
 
 
@@ -105,4 +125,5 @@ def read_status(
             f"there is no ledger at {ledger.location.url!r}: no run of this job has begun"
         )
     blocks = sum(Layout.from_dict(fields).n_blocks for fields in record["layouts"])
-    return Status(blocks, int(ledger.done(record["output"], blocks).sum()))
+    done = ledger.done(record["output"], blocks)
+    return Status(blocks, int(done.sum()), tuple(ledger.failures(record["output"], done)))

@@ -17,6 +17,7 @@ from scatdask.archive.layout import Layout, StoredArray
 from scatdask.archive.locations import Location
 from scatdask.archive.plan import Plan, block_budget
 from scatdask.blocks import check_dtype
+from scatdask.errors import OutputExistsError
 from scatdask.transforms import Transform
 
 
@@ -119,6 +120,14 @@ class Request:
             "dims": list(self.dims),
             "variables": list(variables),
         }
+
+    def check_same(self, record: dict[str, Any], variables: tuple[str, ...]) -> None:
+        """Raise OutputExistsError if a ledger records another request than this one."""
+        if differing := self.differences(record, variables):
+            raise OutputExistsError(
+                f"{self.target.url!r} is the output of another job ({'; '.join(differing)}): name "
+                "another output, or run with overwrite=True to replace it"
+            )
 
     def differences(self, record: dict[str, Any], variables: tuple[str, ...]) -> list[str]:
         """Say in which points another request than this one is recorded in a ledger."""

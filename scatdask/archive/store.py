@@ -15,6 +15,7 @@ import zarr.codecs
 
 from scatdask.archive.layout import Layout
 from scatdask.archive.locations import Location
+from scatdask.archive.source import chunk_keys
 from scatdask.errors import OutputExistsError
 from scatdask.labels import Sampling, assemble_dataset, output_names
 from scatdask.transforms import Output, Transform
@@ -128,9 +129,13 @@ def write(
     run: str,
     region: tuple[slice, ...],
     values: np.ndarray,
-) -> None:
-    """Write whole chunks of an output array."""
-    _opened(target, name, run)[region] = values
+) -> int:
+    """Write whole chunks of an output array; return the size of their objects."""
+    array = _opened(target, name, run)
+    array[region] = values
+    target.filesystem.invalidate_cache(f"{target.path}/{name}")  # sizes of what was replaced
+    keys = chunk_keys(array, region)
+    return sum(target.filesystem.sizes([f"{target.path}/{name}/{key}" for key in keys]))
 
 
 def region(layout: Layout, block: int, output: Output) -> tuple[slice, ...]:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from scatdask.archive import store
+from scatdask.archive.environment import environment, identity
 from scatdask.archive.layout import Layout
-from scatdask.archive.ledger import Ledger, Receipt, merge
+from scatdask.archive.ledger import Ledger
 from scatdask.archive.locations import Location
 from scatdask.archive.process import prepare_process, release_memory
+from scatdask.archive.receipts import Receipt, merge
 from scatdask.archive.source import read_block
 from scatdask.blocks import combine_sums, transform_block
 from scatdask.blocks.function import Pieces
+from scatdask.errors import OutputExistsError
 from scatdask.transforms import Transform
 
 
@@ -78,6 +82,11 @@ def run_task(work: Work, task: Task) -> Outcome:
 
     A block that raises does not keep the others from being done. What is done is recorded in the
     ledger however the task ends.
+
+    Raises
+    ------
+    OutputExistsError
+        If the output was replaced since the run began.
     """
     receipts: list[Receipt] = []
     failures = []
@@ -85,12 +94,22 @@ def run_task(work: Work, task: Task) -> Outcome:
         for block in range(task.first, task.last + 1):
             try:
                 receipts.append(run_block(work, block))
+            except OutputExistsError:
+                raise
             except Exception as error:
                 failures.append((block, f"{type(error).__name__}: {error}"))
     finally:
+        if receipts:
+            _note_environment(work, receipts[0].environment)
         Ledger(work.target).mark(work.output, merge(receipts))
         release_memory()
     return Outcome(receipts, failures)
+
+
+@lru_cache(maxsize=64)
+def _note_environment(work: Work, name: str) -> None:
+    """Record the environment of this process, once a run."""
+    Ledger(work.target).note_environment(name, environment())
 
 
 def run_task_on_worker(work: Work, task: Task) -> Outcome:
@@ -107,20 +126,33 @@ def run_block(work: Work, block: int) -> Receipt:
     OutputExistsError
         If the output was replaced since the run began.
     """
+    started = time.time()
     layout, names, own = work.locate(block)
     arrays, read, compute, n_bytes = compute_block(
         work.source, work.transform, layout, own, work.run
     )
     start = time.perf_counter()
     Ledger(work.target).check(work.output)
-    written = missing = 0
+    written = stored = missing = 0
     for name, array, output in zip(names, arrays, work.transform.outputs, strict=True):
         region = store.region(layout, own, output)
-        store.write(work.target, name, work.run, region, array)
+        stored += store.write(work.target, name, work.run, region, array)
         written += array.nbytes
         missing += int(np.count_nonzero(np.isnan(array)))
-    seconds = time.perf_counter() - start
-    return Receipt(block, block, read, compute, seconds, n_bytes, written, missing)
+    return Receipt(
+        block,
+        block,
+        started=started,
+        ended=time.time(),
+        read=read,
+        compute=compute,
+        write=time.perf_counter() - start,
+        bytes_read=n_bytes,
+        bytes_written=written,
+        bytes_stored=stored,
+        missing=missing,
+        environment=identity(environment()),
+    )
 
 
 def compute_block(

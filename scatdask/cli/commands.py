@@ -6,7 +6,6 @@ import contextlib
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import click
 
 from scatdask.cli.failures import FAILED, INTERRUPTED, Failure, GuardedCommand
 from scatdask.cli.options import (
+    BlockRange,
     asked_dims,
     check_same,
     job_options,
@@ -70,7 +70,13 @@ def plan(as_json: bool, **options: Any) -> None:
 @click.option(
     "--scheduler",
     metavar="ADDRESS",
-    help="Use a running dask cluster: its address, or the file that its scheduler wrote.",
+    help="Use a running dask cluster: its address, or the file that its scheduler wrote. Or "
+    '"synchronous": one block after the other, for a debugger.',
+)
+@click.option(
+    "--block-range",
+    type=BlockRange(),
+    help="Compute the blocks from A to before B only, of an output made by `scatdask init`.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
 @click.option("--quiet", is_flag=True, help="Show no progress bar.")
@@ -78,6 +84,7 @@ def run(
     as_json: bool,
     workers: int | None,
     scheduler: str | None,
+    block_range: tuple[int, int] | None,
     overwrite: bool,
     quiet: bool,
     **options: Any,
@@ -92,6 +99,7 @@ def run(
       scatdask run in.zarr out.zarr --transform scattering1d --dim time -J 10 -Q 8
       scatdask run in.zarr out.zarr --dim time -J 10 -Q 8 --workers 8 --memory "1 GiB"
       scatdask run in.zarr out.zarr --scheduler tcp://10.0.0.1:8786
+      scatdask run in.zarr out.zarr --block-range 1000:2000
       scatdask run s3://bucket/in.zarr s3://bucket/out.zarr --dim time -J 8 -T global
       scatdask run maps.zarr out.zarr --transform scattering2d --dims lat,lon -J 4 \\
         --boundary reflect,periodic
@@ -101,11 +109,20 @@ def run(
     """  # noqa: D301 - \b keeps click from wrapping
     if workers is not None and scheduler is not None:
         raise click.UsageError("Give --workers or --scheduler, not both.")
+    if block_range is not None and overwrite:
+        raise click.UsageError("Give --overwrite to `scatdask init`, not to one of its ranges.")
     job = make_job(options)
-    progress = False if quiet else None
+    here = scheduler if scheduler in ("threads", "synchronous") else None
     try:
-        with _client(scheduler) as client:
-            report = job.run(client, workers=workers, overwrite=overwrite, progress=progress)
+        with _client(None if here else scheduler) as client:
+            report = job.run(
+                client,
+                workers=workers,
+                scheduler=here,
+                blocks=block_range,
+                overwrite=overwrite,
+                progress=False if quiet else None,
+            )
     except KeyboardInterrupt as interrupt:
         raise Failure(_what_is_recorded(job), INTERRUPTED) from interrupt
     emit(str(report), report.to_dict(), as_json)
@@ -171,8 +188,7 @@ def status(as_json: bool, source: str, target: str, **options: Any) -> None:
     emit(
         f"{result}\n{transform} over {', '.join(map(repr, dims))} of {record['source']}",
         {
-            **asdict(result),
-            "is_complete": result.is_complete,
+            **result.to_dict(),
             "transform": record["transform"],
             "source": record["source"],
             "dims": dims,

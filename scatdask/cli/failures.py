@@ -12,7 +12,12 @@ from typing import Any
 
 import click
 
-from scatdask.errors import MissingChunksError, OutputExistsError, ScatdaskError
+from scatdask.errors import (
+    MissingChunksError,
+    OutputBusyError,
+    OutputExistsError,
+    ScatdaskError,
+)
 
 FAILED = 1
 BAD_INPUT = 2
@@ -24,7 +29,7 @@ Exit codes:
   0    all is well
   1    the work failed: blocks raised, workers were lost, a verification found differences
   2    wrong usage or bad input; nothing was computed
-  3    the output belongs to another job
+  3    the output belongs to another job, or another run is writing it
   130  interrupted; what was finished is recorded
 """
 
@@ -65,7 +70,7 @@ def exit_code(error: BaseException) -> int:
         return error.exit_code
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
-    if isinstance(error, OutputExistsError):
+    if isinstance(error, OutputExistsError | OutputBusyError):
         return OTHER_JOB
     return BAD_INPUT if isinstance(error, _BAD_INPUT) else FAILED
 

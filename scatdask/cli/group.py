@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from scatdask._version import __version__
-from scatdask.cli import commands
+from scatdask.cli import commands, sharing
 from scatdask.cli.demo.command import demo
 from scatdask.cli.failures import EXIT_CODES
 
@@ -37,5 +37,7 @@ def main(traceback: bool) -> None:
 main.add_command(commands.plan)
 main.add_command(commands.run)
 main.add_command(commands.status)
+main.add_command(sharing.init)
+main.add_command(sharing.finalise)
 main.add_command(commands.verify)
 main.add_command(demo)

@@ -34,6 +34,24 @@ def _together(*decorators: Callable[[Any], Any]) -> Callable[[Command], Command]
     return decorate
 
 
+class BlockRange(click.ParamType):
+    """A range of blocks, such as 0:500."""
+
+    name = "A:B"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Return both ends."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            first, stop = map(int, value.split(":"))
+        except ValueError:
+            self.fail(f"{value!r} is no range of blocks such as 0:500", param, ctx)
+        return first, stop
+
+
 locations = _together(
     click.argument("source", metavar="IN.zarr"),
     click.argument("target", metavar="OUT.zarr"),

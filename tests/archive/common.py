@@ -11,8 +11,9 @@ import xarray as xr
 import zarr
 from hypothesis import strategies as st
 
-from scatdask import labels
+from scatdask import Job, labels
 from scatdask.archive import store
+from scatdask.archive.beginning import prepare
 from scatdask.archive.layout import Layout, StoredArray
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.locations import Location
@@ -65,8 +66,22 @@ def make_work(folder: Path, transform: Transform, samples: xr.DataArray, layout:
     dataset, names, encoding = store.template(source, transform, (layout,), samplings, {})
     target = Location.of(folder / "out.zarr")
     store.create(target, dataset, encoding)
-    Ledger(target).begin({"output": OUTPUT})
+    Ledger(target).write({"output": OUTPUT})
     return Work(Location.of(folder / "in.zarr"), target, transform, (layout,), names, RUN, OUTPUT)
+
+
+def begin(job: Job) -> Work:
+    """Make the output of a job, as its run would."""
+    with Ledger(job.request.target).lock(RUN) as lock:
+        return prepare(job.request, lock, overwrite=False)[0]
+
+
+def forget(job: Job, blocks: slice) -> None:
+    """Take blocks of a job for not done."""
+    ledger = Ledger(job.request.target)
+    which = np.zeros(job.plan().blocks, dtype=bool)
+    which[blocks] = True
+    ledger.forget(ledger.read()["output"], which)
 
 
 def read_output(work: Work) -> list[np.ndarray]:

@@ -13,7 +13,6 @@ from scatdask import Job, Scattering1D
 from scatdask.api import apply
 from scatdask.archive.plan import HEAP_FACTOR, PROCESS_BYTES
 from scatdask.errors import OutputExistsError
-from tests.archive.conftest import make_job
 from tests.archive.toys import Toy2D, Toy3D
 
 MAPS = ("lat", "lon")
@@ -125,21 +124,6 @@ def test_source_whose_second_axis_has_changed(maps, write_archive):
     write_archive(dataset, chunks={"time": 2, "lat": 11, "level": 1, "lon": 17})
     with pytest.raises(OutputExistsError, match="source has changed"):
         Job(maps, maps.parent / "out.zarr", Toy2D(), dims=MAPS).run()
-
-
-def test_job_of_before_there_were_several_dims_goes_on(archive):
-    job = make_job(archive)
-    blocks = job.run().blocks
-    path = archive.parent / "out.zarr.ledger" / "job.json"
-    record = json.loads(path.read_text())
-    (record["dim"],) = record.pop("dims")
-    for layout in record["layouts"]:
-        (layout["dim"],), (layout["n"],) = layout.pop("dims"), layout.pop("shape")
-        (layout["length"],) = layout.pop("lengths")
-        (layout["at_once"],) = layout["at_once"]
-    path.write_text(json.dumps(record))
-    assert job.status().is_complete
-    assert make_job(archive).run().found_done == blocks
 
 
 # Bad input: all before any work

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import concurrent.futures
+import os
 import shutil
 import threading
-import time
 import warnings
 
 import numpy as np
@@ -14,14 +14,16 @@ import zarr
 import scatdask
 from scatdask import Job, Scattering1D
 from scatdask.archive import store
-from scatdask.archive.beginning import prepare
+from scatdask.archive.lock import Lock
 from scatdask.archive.work import Task, run_task
 from scatdask.errors import (
     BlocksFailedError,
     MissingChunksError,
     NonFiniteWarning,
+    OutputBusyError,
     OutputExistsError,
 )
+from tests.archive.common import begin, forget
 from tests.archive.conftest import S, make_job
 
 
@@ -167,8 +169,7 @@ def test_second_run_finishes_what_is_missing(archive):
     job.run()
     with xr.open_zarr(archive.parent / "out.zarr") as out:
         whole = out.velocity.values
-    receipts = sorted((archive.parent / "out.zarr.ledger" / "receipts").iterdir())
-    receipts[-1].unlink()
+    forget(job, slice(-1, None))
     assert not job.status().is_complete
     shutil.rmtree(archive.parent / "out.zarr" / "velocity" / "c" / "1", ignore_errors=True)
     job = make_job(archive)
@@ -179,66 +180,127 @@ def test_second_run_finishes_what_is_missing(archive):
         np.testing.assert_array_equal(out.velocity.values, whole)
 
 
-def test_run_that_stopped_before_the_output_was_made_starts_over(archive, monkeypatch):
-    monkeypatch.setattr("scatdask.archive.beginning._PATIENCE", 0.0)
+def test_run_that_stopped_before_the_output_was_made_starts_over(archive):
     job = make_job(archive)
     job.run()
-    (archive.parent / "out.zarr.ledger" / "created").unlink()
-    for receipt in (archive.parent / "out.zarr.ledger" / "receipts").iterdir():
-        receipt.unlink()
+    path = archive.parent / "out.zarr.ledger" / "job.json"
+    path.write_text(path.read_text().replace('"is_made": true', '"is_made": false'))
+    shutil.rmtree(archive.parent / "out.zarr" / "velocity")
     assert job.run().computed == job.plan().blocks
+    assert job.run().computed == 0
 
 
-def test_two_runs_that_start_at_once_share_one_output(archive, monkeypatch):
-    started, real = threading.Event(), store.create
+def test_second_run_at_the_same_time_is_refused(archive, monkeypatch):
+    started, go_on, real = threading.Event(), threading.Event(), store.create
 
     def slow(*arguments):
         started.set()
-        time.sleep(0.5)
+        go_on.wait(60)
         real(*arguments)
 
     monkeypatch.setattr(store, "create", slow)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        first = pool.submit(
-            prepare, make_job(archive, memory=less_memory(archive)).request, overwrite=False
-        )
+        first = pool.submit(make_job(archive).run)
         started.wait()
-        # Other memory, other blocks: those of the run that was first hold.
-        second, _ = prepare(make_job(archive).request, overwrite=False)
-    work, _ = first.result()
-    assert (second.output, second.layouts) == (work.output, work.layouts)
-
-
-def test_run_that_was_taken_for_dead_says_so(archive, monkeypatch):
-    monkeypatch.setattr("scatdask.archive.beginning._PATIENCE", 0.0)
-    real = store.create
-
-    def outrun(*arguments):
-        monkeypatch.setattr(store, "create", real)
-        make_job(archive).run()
-
-    monkeypatch.setattr(store, "create", outrun)
-    with pytest.raises(OutputExistsError, match="replaced meanwhile"):
-        make_job(archive).run()
+        for overwrite in (False, True):
+            with pytest.raises(OutputBusyError, match=rf"process {os.getpid()}.*wait for its end"):
+                make_job(archive).run(overwrite=overwrite)
+        go_on.set()
+        assert first.result().computed == make_job(archive).plan().blocks
     assert make_job(archive).run().computed == 0
 
 
-def test_run_that_died_before_its_record_was_written_is_named(archive, monkeypatch):
-    monkeypatch.setattr("scatdask.archive.beginning._PATIENCE", 0.0)
-    ledger = archive.parent / "out.zarr.ledger"
-    ledger.mkdir()
-    (ledger / "begun").touch()
-    with pytest.raises(OutputExistsError, match=r"another run is making .*overwrite=True"):
-        make_job(archive).run()
-    make_job(archive).run(overwrite=True)
+def test_blocks_hold_that_another_run_began_meanwhile(archive, monkeypatch):
+    """Other memory, other blocks: those of the run that was first."""
+    real, job = Lock.acquire, make_job(archive)
+    first = make_job(archive, memory=less_memory(archive))
+    layouts = first.plan().layouts
+    assert layouts != job.plan().layouts
+
+    def outrun(lock):
+        monkeypatch.setattr(Lock, "acquire", real)
+        first.init()
+        real(lock)
+
+    monkeypatch.setattr(Lock, "acquire", outrun)
+    job.run()
+    assert job.plan().layouts == layouts
 
 
 def test_run_goes_no_further_when_another_replaces_its_output(archive):
-    abandoned, _ = prepare(make_job(archive).request, overwrite=False)
+    abandoned = begin(make_job(archive))
     make_job(archive).run(overwrite=True)
     files = snapshot(archive.parent)
-    assert len(run_task(abandoned, Task(0, 0)).failures) == 1
+    with pytest.raises(OutputExistsError, match="replaced meanwhile"):
+        run_task(abandoned, Task(0, 0))
     assert snapshot(archive.parent) == files
+
+
+def test_refused_job_leaves_no_ledger_behind(archive):
+    (archive.parent / "out.zarr").mkdir()
+    with pytest.raises(OutputExistsError, match="no ledger beside it"):
+        make_job(archive).run()
+    assert not (archive.parent / "out.zarr.ledger").exists()
+
+
+# Runs that share an output
+
+
+def test_ranges_of_blocks_in_any_order_make_the_whole(archive):
+    job = make_job(archive, memory=less_memory(archive))
+    job.run()
+    with xr.open_zarr(archive.parent / "out.zarr") as out:
+        whole = out.velocity.values
+    plan = job.init(overwrite=True)
+    middle = plan.blocks // 2
+    assert job.run(blocks=(middle, plan.blocks)).computed == plan.blocks - middle
+    assert not job.finalise().is_complete
+    report = job.run(blocks=(0, middle))
+    assert (report.computed, report.found_done) == (middle, 0)
+    assert job.run(blocks=(0, middle)).computed == 0
+    assert job.run(blocks=(middle, plan.blocks + 100)).found_done == plan.blocks - middle
+    assert job.finalise().is_complete
+    with xr.open_zarr(archive.parent / "out.zarr") as out:
+        np.testing.assert_array_equal(out.velocity.values, whole)
+
+
+def test_ranges_need_an_output_and_blocks_that_exist(archive):
+    job = make_job(archive)
+    with pytest.raises(FileNotFoundError, match=r"make it with init\(\) first"):
+        job.run(blocks=(0, 1))
+    blocks = job.init().blocks
+    for wrong in [(0, 0), (-1, 1), (blocks, blocks + 1)]:
+        with pytest.raises(ValueError, match=rf"within 0:{blocks}"):
+            job.run(blocks=wrong)
+    with pytest.raises(ValueError, match=r"call init\(\) first"):
+        job.run(blocks=(0, 1), overwrite=True)
+
+
+def test_one_block_after_the_other_in_the_thread_that_asks(archive, monkeypatch):
+    from scatdask.archive import work as module
+
+    threads, real = set(), module.run_block
+
+    def noting(work, block):
+        threads.add(threading.current_thread())
+        return real(work, block)
+
+    monkeypatch.setattr(module, "run_block", noting)
+    job = make_job(archive)
+    assert job.run(scheduler="synchronous").computed == job.plan().blocks
+    assert threads == {threading.current_thread()}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scheduler": "processes"}, 'must be "threads" or "synchronous"'),
+        ({"scheduler": "threads", "workers": 2}, "only one of these"),
+    ],
+)
+def test_places_to_run_that_do_not_exist_or_exclude_each_other(archive, options, message):
+    with pytest.raises(ValueError, match=message):
+        make_job(archive).run(**options)
 
 
 @pytest.mark.parametrize("torn", ["", '{"dim": "ti'])

@@ -19,11 +19,11 @@ import threadpoolctl
 import xarray as xr
 
 from scatdask import Job, Scattering1D
-from scatdask.archive.beginning import prepare
 from scatdask.archive.plan import PROCESS_BYTES
 from scatdask.archive.pools import ClientPool, ThreadPool, choose_pool
 from scatdask.archive.work import Outcome, Task
 from scatdask.errors import BlocksFailedError, WorkersLostError
+from tests.archive.common import begin
 
 # One block a channel and one task a block, so that there is something to interrupt.
 S = Scattering1D(J=8, Q=8, dtype="float64")
@@ -141,9 +141,9 @@ def test_killed_worker_loses_nothing(long_archive, expected, cluster, monkeypatc
 
     real, killed = module.choose_pool, []
 
-    def killing(client, workers, block_memory):
+    def killing(client, *others):
         """Kill a worker when the first task has come back."""
-        pool = real(client, workers, block_memory)
+        pool = real(client, *others)
 
         class Killing:
             def __enter__(self):
@@ -192,10 +192,10 @@ def test_lost_scheduler_is_said_and_survived(long_archive):
     client = distributed.Client(cluster)
     try:
         with (
-            choose_pool(client, None, 0) as pool,
+            choose_pool(client, None, None, 0) as pool,
             pytest.raises(WorkersLostError, match="run again"),
         ):
-            prepared, _ = prepare(make_job(long_archive).request, overwrite=False)
+            prepared = begin(make_job(long_archive))
             for number, _ in enumerate(pool(prepared, iter(Task(i, i) for i in range(16)))):
                 if number == 1:
                     cluster.close()
@@ -235,7 +235,7 @@ def test_threads_of_the_process_are_as_before_when_a_run_is_over(archive):
 
 
 def test_client_and_number_of_workers_exclude_each_other(cluster):
-    with pytest.raises(ValueError, match="not both"), choose_pool(cluster, 2, 0):
+    with pytest.raises(ValueError, match="only one of these"), choose_pool(cluster, 2, None, 0):
         pass
 
 
@@ -306,5 +306,5 @@ def test_threads_are_as_many_as_memory_holds_blocks(monkeypatch, blocks_that_fit
     memory = PROCESS_BYTES + int(blocks_that_fit * block_memory)
     monkeypatch.setattr("distributed.system.MEMORY_LIMIT", memory)
     monkeypatch.setattr("scatdask.archive.pools.CPU_COUNT", 8)
-    with choose_pool(None, None, block_memory) as pool:
+    with choose_pool(None, None, None, block_memory) as pool:
         assert pool.threads == threads

@@ -67,7 +67,7 @@ def test_json_of_every_command(scatdask: Call, source: str, target: str) -> None
     assert verification["checked"] == min(run["blocks"], 8)
 
 
-@pytest.mark.parametrize("command", ["plan", "run", "status", "verify", "demo"])
+@pytest.mark.parametrize("command", ["plan", "run", "status", "verify", "init", "finalise", "demo"])
 def test_help_has_examples(scatdask: Call, command: str) -> None:
     result = scatdask(command, "--help")
     assert result.exit_code == 0

@@ -1,0 +1,105 @@
+"""Small files in a folder, on a disk or in an object store."""
+
+from __future__ import annotations
+
+import posixpath
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from scatdask.archive.locations import Location
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of small files, each of which is whole or not there.
+
+    Attributes
+    ----------
+    location : Location
+    """
+
+    location: Location
+
+    def _path(self, name: str) -> str:
+        return posixpath.join(self.location.path, name) if name else self.location.path
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is none of this name.
+        """
+        return bytes(self.location.filesystem.cat_file(self._path(name)))
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, in place of another of its name."""
+        if not self.location.is_local:  # object stores see to it that none is torn
+            self.location.filesystem.pipe_file(self._path(name), content)
+            return
+        path = Path(self._path(name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+        try:
+            partial.write_bytes(content)
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a file that does not exist; False if it does."""
+        try:
+            if self.location.is_local:  # where fsspec would first look and then write
+                path = Path(self._path(name))
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("xb") as file:
+                    file.write(content)
+            else:
+                self.location.filesystem.pipe_file(self._path(name), content, mode="create")
+        except FileExistsError:
+            return False
+        return True
+
+    def names(self, folder: str = "") -> list[str]:
+        """Return the names of the files in a folder of this one, in order."""
+        filesystem, path = self.location.filesystem, self._path(folder)
+        filesystem.invalidate_cache(path)
+        try:
+            entries = filesystem.ls(path, detail=True)
+        except FileNotFoundError:
+            return []
+        files = (entry["name"] for entry in entries if entry["type"] == "file")
+        names = map(posixpath.basename, files)
+        return sorted(name for name in names if not name.endswith(".partial"))
+
+    def read_all(self, folder: str, names: list[str]) -> dict[str, bytes]:
+        """Return the contents of files of a folder; those that are gone by now are left out."""
+        if not names:
+            return {}
+        paths = {self._path(f"{folder}/{name}"): name for name in names}
+        found = self.location.filesystem.cat(list(paths), on_error="return")
+        contents = {}
+        for path, content in found.items():
+            if isinstance(content, FileNotFoundError):
+                continue
+            if isinstance(content, BaseException):
+                raise content
+            contents[paths[path]] = bytes(content)
+        return contents
+
+    def remove(self, folder: str, names: list[str]) -> None:
+        """Remove files of a folder; those that are gone are no matter."""
+        for name in names:
+            try:
+                self.location.filesystem.rm_file(self._path(f"{folder}/{name}" if folder else name))
+            except FileNotFoundError:
+                continue
+
+    def exists(self, name: str = "") -> bool:
+        """Say whether a file is there, or the folder itself."""
+        filesystem, path = self.location.filesystem, self._path(name)
+        filesystem.invalidate_cache(posixpath.dirname(path))
+        return bool(filesystem.exists(path))

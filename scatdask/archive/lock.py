@@ -1,0 +1,130 @@
+"""One run at a time: the lock on an output, kept alive by a heartbeat.
+
+A lock whose owner has died is taken over: at once where its process was on this machine, else
+when the heartbeat has been missing for a while.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+from typing import Any, Self
+
+import psutil
+
+from scatdask.archive.files import Folder
+from scatdask.errors import OutputBusyError
+
+_NAME = "lock.json"
+# Seconds between two signs of life, and without one until a lock counts as left behind.
+_HEARTBEAT, _PATIENCE = 15.0, 120.0
+
+
+class Lock:
+    """The right to write to an output.
+
+    Parameters
+    ----------
+    folder : Folder
+        Of the ledger.
+    run : str
+        Identity of the run.
+    """
+
+    def __init__(self, folder: Folder, run: str) -> None:
+        self._folder = folder
+        self._run = run
+        self._is_held = False
+        self._end = threading.Event()
+        self._heartbeat = threading.Thread(target=self._beat, name="scatdask-lock", daemon=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises
+        ------
+        OutputBusyError
+            If another run holds it.
+        """
+        if not self._folder.create(_NAME, self._content()):
+            holder = self._holder()
+            if holder is not None and not _is_gone(holder):
+                raise OutputBusyError(
+                    f"a run on {holder['host']} (process {holder['pid']}) is writing this output: "
+                    f"wait for its end, or stop it. If it is dead, its lock "
+                    f"({self._folder.location.url}/{_NAME}) ends by itself within "
+                    f"{_PATIENCE:.0f} seconds"
+                )
+            self._folder.write(_NAME, self._content())
+            if self._owner() != self._run:  # two took it over: the last one has it
+                raise OutputBusyError("another run has taken this output over: wait for its end")
+        self._is_held = True
+        self._heartbeat.start()
+
+    def check(self) -> None:
+        """Raise OutputBusyError if another run has taken the lock over."""
+        if self._owner() != self._run:
+            raise OutputBusyError(
+                "another run has taken this output over, since this one gave no sign of life for "
+                f"{_PATIENCE:.0f} seconds; what is done is recorded"
+            )
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if not self._is_held:
+            return
+        self._is_held = False
+        self._end.set()
+        self._heartbeat.join()
+        if self._owner() == self._run:
+            self._folder.remove("", [_NAME])
+
+    def _beat(self) -> None:
+        while not self._end.wait(_HEARTBEAT):
+            try:
+                if self._owner() != self._run:
+                    return  # check() says so to the run
+                self._folder.write(_NAME, self._content())
+            except OSError:
+                continue  # a store that is away for a moment is no reason to stop
+
+    def _content(self) -> bytes:
+        process = psutil.Process()
+        return json.dumps(
+            {
+                "run": self._run,
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "born": process.create_time(),
+                "renewed": time.time(),
+            }
+        ).encode()
+
+    def _holder(self) -> dict[str, Any] | None:
+        """Return who holds the lock, None if nobody does, or one that is only being written."""
+        try:
+            return dict(json.loads(self._folder.read(_NAME)))
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def _owner(self) -> str | None:
+        return (self._holder() or {}).get("run")
+
+
+def _is_gone(holder: dict[str, Any]) -> bool:
+    """Say whether the owner of a lock has died."""
+    if holder["host"] == socket.gethostname():
+        try:
+            return bool(abs(psutil.Process(holder["pid"]).create_time() - holder["born"]) > 1.0)
+        except psutil.NoSuchProcess:
+            return True
+    return bool(time.time() - holder["renewed"] > _PATIENCE)

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+
+import pytest
+
+from scatdask.archive import lock as module
+from scatdask.archive.files import Folder
+from scatdask.archive.locations import Location
+from scatdask.archive.lock import Lock
+from scatdask.errors import OutputBusyError
+
+
+@pytest.fixture
+def folder(tmp_path) -> Folder:
+    return Folder(Location.of(tmp_path))
+
+
+def hold(folder: Folder, connection) -> None:
+    Lock(folder, "held").acquire()
+    connection.send("locked")
+    connection.recv()
+
+
+def test_second_lock_is_refused_until_the_first_is_given_back(folder):
+    with Lock(folder, "a") as first:
+        first.acquire()
+        with (
+            Lock(folder, "b") as second,
+            pytest.raises(OutputBusyError, match=rf"process {os.getpid()}"),
+        ):
+            second.acquire()
+        first.check()
+    with Lock(folder, "c") as third:
+        third.acquire()
+    assert folder.names() == []
+
+
+def test_lock_that_was_never_taken_leaves_nothing(folder):
+    with Lock(folder, "a"):
+        pass
+    assert folder.names() == []
+
+
+def test_lock_of_another_process_holds_while_it_lives_and_ends_with_its_death(folder):
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=hold, args=(folder, there))
+    process.start()
+    assert here.recv() == "locked"
+    with Lock(folder, "b") as lock:
+        with pytest.raises(OutputBusyError, match=rf"process {process.pid}"):
+            lock.acquire()
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        lock.acquire()
+        lock.check()
+
+
+def test_lock_of_another_machine_ends_when_its_heartbeat_does(folder, monkeypatch):
+    with Lock(folder, "a") as first:
+        first.acquire()
+        holder = json.loads(folder.read("lock.json")) | {"host": "elsewhere"}
+        folder.write("lock.json", json.dumps(holder).encode())
+        with pytest.raises(OutputBusyError, match="elsewhere"):
+            Lock(folder, "b").acquire()
+        holder["renewed"] -= 1000
+        folder.write("lock.json", json.dumps(holder).encode())
+        with Lock(folder, "b") as second:
+            second.acquire()
+            with pytest.raises(OutputBusyError, match="taken this output over"):
+                first.check()
+    assert folder.names() == []
+
+
+def test_heartbeat_renews_the_lock(folder, monkeypatch):
+    monkeypatch.setattr(module, "_HEARTBEAT", 0.01)
+    with Lock(folder, "a") as lock:
+        lock.acquire()
+        before = json.loads(folder.read("lock.json"))["renewed"]
+        for _ in range(1000):
+            if json.loads(folder.read("lock.json"))["renewed"] > before:
+                return
+            lock._end.wait(0.01)
+        raise AssertionError("the lock was not renewed")
+
+
+def test_torn_lock_is_taken_over(folder):
+    folder.write("lock.json", b'{"ru')
+    with Lock(folder, "a") as lock:
+        lock.acquire()
+        lock.check()
