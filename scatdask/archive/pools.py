@@ -12,6 +12,7 @@ import itertools
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,8 +21,8 @@ from dask.system import CPU_COUNT
 from threadpoolctl import threadpool_limits
 
 from scatdask.archive.plan import PROCESS_BYTES
-from scatdask.archive.work import Outcome, Task, Work, run_task, run_task_on_worker
-from scatdask.errors import OutputExistsError, WorkersLostError
+from scatdask.archive.work import Outcome, Task, Work, ends_the_run, run_task, run_task_on_worker
+from scatdask.errors import WorkersLostError
 
 if TYPE_CHECKING:
     import distributed
@@ -31,6 +32,10 @@ _TASKS_PER_THREAD = 2
 # A worker that was killed needs some seconds to be started anew.
 _GRACE_SECONDS = 60.0
 _POLL_SECONDS = 5.0
+_DEADLY = (
+    "every worker that computed it died, perhaps of too little memory: give workers more, or the "
+    "job less (memory=)"
+)
 
 Outcomes = Generator[tuple[Task, Outcome], None, None]
 
@@ -152,10 +157,14 @@ class ClientPool:
     def __call__(self, work: Work, tasks: Iterator[Task]) -> Outcomes:
         """Run tasks, and yield what became of each as it ends."""
         pending: dict[distributed.Future, Task] = {}
+        again: deque[Task] = deque()
         try:
             while True:
-                room = max(self.threads, 1) * _TASKS_PER_THREAD - len(pending)
-                for task in itertools.islice(tasks, max(room, 0)):
+                room = max(self.threads, 1) * _TASKS_PER_THREAD
+                while len(pending) < room:
+                    task = again.popleft() if again else next(tasks, None)
+                    if task is None:
+                        break
                     key = (f"scat-block-{work.run}", *task)
                     future = self._client.submit(
                         run_task_on_worker, work, task, key=key, pure=False
@@ -164,8 +173,15 @@ class ClientPool:
                 if not pending:
                     return
                 for future in self._some_done(list(pending)):
-                    yield pending.pop(future), _outcome(future)
+                    task = pending.pop(future)
+                    outcome = _outcome(future)
                     future.release()
+                    if outcome is None and task.last > task.first:
+                        # Which block the workers died of is found by halving.
+                        middle = (task.first + task.last) // 2
+                        again += [Task(task.first, middle), Task(middle + 1, task.last)]
+                        continue
+                    yield task, outcome or Outcome([], [(task.first, _DEADLY)])
         finally:
             if pending and self._client.status == "running":
                 self._client.cancel(list(pending))
@@ -266,18 +282,22 @@ def _interrupts_ignored() -> Iterator[None]:
         signal.signal(signal.SIGINT, previous)
 
 
-def _outcome(future: Any) -> Outcome:
+def _outcome(future: Any) -> Outcome | None:
+    """Return what became of a task, None where the workers that it was given to died."""
+    import distributed
+
     if future.cancelled():
         raise WorkersLostError(
             "the scheduler has gone, and with it the tasks under way; what is done is recorded: "
             "run again to do the rest"
         )
     if future.status == "error":
-        # Blocks report their own errors: this one is the cluster's, such as a worker that died
-        # again and again on the same task.
-        task = Task(*future.key[1:])
         reason = future.exception()
-        if isinstance(reason, OutputExistsError):
+        if isinstance(reason, distributed.KilledWorker):
+            return None
+        # Blocks report their own errors: this one is the cluster's.
+        task = Task(*future.key[1:])
+        if reason is not None and ends_the_run(reason):
             raise reason
         return Outcome(
             [],

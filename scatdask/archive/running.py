@@ -6,7 +6,7 @@ import contextlib
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,13 +14,14 @@ import numpy as np
 from dask.utils import format_bytes
 from tqdm import tqdm
 
+from scatdask.archive.faults import Fault, fault_of, storage_error
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.lock import Lock
 from scatdask.archive.pools import Pool
 from scatdask.archive.receipts import Receipt
 from scatdask.archive.reports import Report
 from scatdask.archive.work import Outcome, Task, Work
-from scatdask.errors import BlocksFailedError, NonFiniteWarning
+from scatdask.errors import BlocksFailedError, NonFiniteWarning, ScatdaskError
 
 # A job most of whose blocks fail should say so soon.
 _MOST_FAILURES = 20
@@ -78,10 +79,17 @@ def run_blocks(
         On the output; without it, as in runs that share one, receipts stay as they are.
     bar : tqdm
         Moved by one for each block.
+
+    Raises
+    ------
+    StorageError
+        If a store says that nothing more can be read or written.
+    OutputBusyError
+        If another run has taken the lock over.
     """
     tally, start, tasks_ended = Tally(), time.perf_counter(), 0
-    outcomes: Iterable[tuple[Task, Outcome]] = pool(work, _tasks(todo, blocks_per_task))
-    with contextlib.closing(outcomes):  # type: ignore[type-var]
+    outcomes = pool(work, _tasks(todo, blocks_per_task))
+    with _storage_errors(work.target.url), contextlib.closing(outcomes):
         for _, outcome in outcomes:
             tally.add(outcome)
             if outcome.failures:
@@ -97,6 +105,19 @@ def run_blocks(
             if tally.is_hopeless:
                 break
     return tally
+
+
+@contextlib.contextmanager
+def _storage_errors(place: str) -> Iterator[None]:
+    """Raise StorageError where a store says that nothing more can be read or written."""
+    try:
+        yield
+    except ScatdaskError:
+        raise
+    except Exception as error:
+        if fault_of(error) is Fault.FATAL:
+            raise storage_error(error, place) from error
+        raise
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import numpy as np
 
 from scatdask.archive import store
 from scatdask.archive.environment import environment, identity
+from scatdask.archive.faults import Fault, fault_of
 from scatdask.archive.layout import Layout
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.locations import Location
@@ -87,6 +88,8 @@ def run_task(work: Work, task: Task) -> Outcome:
     ------
     OutputExistsError
         If the output was replaced since the run began.
+    Exception
+        Any that concerns more than a block, see `ends_the_run`.
     """
     receipts: list[Receipt] = []
     failures = []
@@ -94,9 +97,9 @@ def run_task(work: Work, task: Task) -> Outcome:
         for block in range(task.first, task.last + 1):
             try:
                 receipts.append(run_block(work, block))
-            except OutputExistsError:
-                raise
             except Exception as error:
+                if ends_the_run(error):
+                    raise
                 failures.append((block, f"{type(error).__name__}: {error}"))
     finally:
         if receipts:
@@ -104,6 +107,11 @@ def run_task(work: Work, task: Task) -> Outcome:
         Ledger(work.target).mark(work.output, merge(receipts))
         release_memory()
     return Outcome(receipts, failures)
+
+
+def ends_the_run(error: BaseException) -> bool:
+    """Say whether other blocks would end like this one, such as where a disk is full."""
+    return isinstance(error, OutputExistsError) or fault_of(error) is Fault.FATAL
 
 
 @lru_cache(maxsize=64)

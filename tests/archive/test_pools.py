@@ -21,7 +21,8 @@ import xarray as xr
 from scatdask import Job, Scattering1D
 from scatdask.archive.plan import PROCESS_BYTES
 from scatdask.archive.pools import ClientPool, ThreadPool, choose_pool
-from scatdask.archive.work import Outcome, Task
+from scatdask.archive.receipts import Receipt
+from scatdask.archive.work import Outcome, Task, Work
 from scatdask.errors import BlocksFailedError, WorkersLostError
 from tests.archive.common import begin
 
@@ -85,6 +86,25 @@ def started_run(source: Path, workers: int) -> Iterator[subprocess.Popen]:
         finally:  # workers of a killed client would live on for a while
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+class Deadly(distributed.WorkerPlugin):
+    """Have workers die of a block."""
+
+    def __init__(self, block: int) -> None:
+        self.block = block
+
+    def setup(self, worker: distributed.Worker) -> None:
+        from scatdask.archive import work as module
+
+        real = module.run_block
+
+        def deadly(work: Work, block: int) -> Receipt:
+            if block == self.block:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(work, block)
+
+        module.run_block = deadly
 
 
 def wait_for_receipts(source: Path, count: int, process: subprocess.Popen) -> None:
@@ -183,6 +203,28 @@ def test_failing_blocks_on_a_cluster_are_reported(long_archive, cluster):
     with pytest.raises(BlocksFailedError, match="1 of 16 blocks failed, first block 3"):
         make_job(long_archive).run(cluster)
     assert make_job(long_archive).status().done == CHANNELS - 1
+
+
+def test_block_that_kills_its_workers_is_found_and_the_others_are_done(
+    long_archive, expected, monkeypatch
+):
+    from scatdask.archive import job as module
+
+    monkeypatch.setattr(module.Plan, "blocks_per_task", lambda plan, threads=1: 8)
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        client.register_plugin(Deadly(5))
+        with pytest.raises(BlocksFailedError, match=r"1 of 16 .*block 5: every worker .* died"):
+            make_job(long_archive).run(client)
+    status = make_job(long_archive).status()
+    assert status.done == CHANNELS - 1
+    assert [failure.block for failure in status.failures] == [5]
+    assert make_job(long_archive).run().computed == 1
+    np.testing.assert_allclose(output(long_archive)[:2], expected, rtol=1e-9)
 
 
 def test_lost_scheduler_is_said_and_survived(long_archive):
