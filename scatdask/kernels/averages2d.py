@@ -79,7 +79,7 @@ def axis_smoother(
     """
     first, last = outputs
     half = len(taps) // 2
-    n_groups = -(-(last - first) // max(GROUP, half // step))
+    n_groups = -(-(last - first) // max(GROUP, 2 * half // step))
     edges = [first + (last - first) * group // n_groups for group in range(n_groups + 1)]
     groups = []
     for start, stop in itertools.pairwise(edges):

@@ -21,9 +21,9 @@ BAND_BYTES = 2**18
 # Separable terms of which a wavelet consists, at most, for each direction of the bank: the more
 # there are, the longer the wavelets.
 TERMS = {"float32": 5, "float64": 9}
-# Outputs along an axis that one matrix averages to: fewer are too small for BLAS, more reach too
-# far.
-GROUP = 32
+# Outputs along an axis that one matrix averages to, at least: fewer are too small for BLAS, more
+# are mostly zeros.
+GROUP = 12
 
 
 def image_bytes(transform: Scattering2D, shape: tuple[int, ...], rate: int) -> int:

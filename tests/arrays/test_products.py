@@ -54,6 +54,7 @@ def test_precision_is_that_of_the_factors(values):
         ((3, 37, 1152), (1152, 27)),
         ((2, 3, 800, 60), (60, 9)),
         ((4, 5), (2, 5, 3)),
+        ((30, 240), (3, 240, 250)),
     ],
 )
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -77,6 +78,11 @@ def test_no_product_is_large_enough_for_threads(rng, monkeypatch):
         return multiply(a, b, **options)
 
     monkeypatch.setattr(np, "matmul", counted)
-    for a, b in (((136, 49), (49, 5000)), ((3, 400, 1152), (1152, 27)), ((900, 170), (170, 336))):
+    for a, b in (
+        ((136, 49), (49, 5000)),
+        ((3, 400, 1152), (1152, 27)),
+        ((900, 170), (170, 336)),
+        ((30, 240), (3, 240, 250)),
+    ):
         matmul(rng.standard_normal(a), rng.standard_normal(b))
     assert max(sizes) <= 2**19
