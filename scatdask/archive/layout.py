@@ -10,11 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from scatdask.archive.chunking import Chunking, chunking
 from scatdask.blocks import Block, Grid, block_of, slab
 from scatdask.transforms import Transform
-
-# Output chunks beyond this are split along `path`; a task still writes all of them.
-_LARGEST_CHUNK = 64 * 2**20
 
 # Chunks that zarr decodes at the same time, by its default configuration.
 CHUNKS_IN_FLIGHT = 10
@@ -176,15 +174,16 @@ class Layout:
             for output in transform.outputs
         ]
 
-    def output_chunks(self, transform: Transform) -> list[tuple[int, ...]]:
-        """Return the chunks of each output array: whole ones belong to one block."""
-        chunks = []
-        itemsize = np.dtype(transform.dtype).itemsize
+    def output_chunks(self, transform: Transform) -> list[Chunking]:
+        """Return how each output array is cut: whole shards belong to one block."""
         owned = tuple(map(min, self.lengths, self.shape))
-        for output in transform.outputs:
-            n_paths, *inner = output.shape
-            others = (*inner, *output.core_shape(owned))
-            size = self.rows * math.prod(others) * itemsize
-            pieces = math.ceil(n_paths * size / _LARGEST_CHUNK)
-            chunks.append((*self.batch_block, math.ceil(n_paths / pieces), *others))
-        return chunks
+        itemsize = np.dtype(transform.dtype).itemsize
+        return [
+            chunking(
+                self.batch_block,
+                output.shape,
+                output.core_shape(owned),
+                itemsize,
+            )
+            for output in transform.outputs
+        ]

@@ -11,6 +11,7 @@ from dask.system import CPU_COUNT
 from dask.utils import format_bytes
 
 from scatdask.archive.blocking import layout_memory
+from scatdask.archive.chunking import Chunking
 from scatdask.archive.counts import chunks_touched, operations, samples_read
 from scatdask.archive.layout import Layout, StoredArray
 from scatdask.archive.speed import measured_speed
@@ -134,12 +135,12 @@ class Plan:
             for name, shape in zip(names, layout.output_shapes(self.transform), strict=True)
         }
 
-    def output_chunks(self) -> dict[str, tuple[int, ...]]:
-        """Return the chunk shape of each output array."""
+    def output_chunks(self) -> dict[str, Chunking]:
+        """Return the shapes of the shards and chunks of each output array."""
         return {
-            name: shape
+            name: cut
             for layout, names in zip(self.layouts, self.names, strict=True)
-            for name, shape in zip(names, layout.output_chunks(self.transform), strict=True)
+            for name, cut in zip(names, layout.output_chunks(self.transform), strict=True)
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -160,8 +161,10 @@ class Plan:
             "peak_memory": self.peak_memory,
             "core_seconds": self.core_seconds,
             "outputs": {
-                name: {"shape": list(shape), "chunks": list(self.output_chunks()[name])}
-                for name, shape in self.output_shapes().items()
+                name: {"shape": list(shape), "shards": list(cut.shard), "chunks": list(cut.chunk)}
+                for (name, shape), cut in zip(
+                    self.output_shapes().items(), self.output_chunks().values(), strict=True
+                )
             },
         }
 
@@ -182,11 +185,11 @@ class Plan:
                 f"  blocks      {layout.n_blocks} of {layout.rows} signals x "
                 f"{' x '.join(map(str, layout.lengths))} samples"
             )
-            for name in names:
-                lines.append(
-                    f"  output      {name} {self.output_shapes()[name]} in chunks of "
-                    f"{self.output_chunks()[name]}"
-                )
+            cuts = layout.output_chunks(self.transform)
+            shapes = layout.output_shapes(self.transform)
+            for name, out, cut in zip(names, shapes, cuts, strict=True):
+                shards = f" in shards of {cut.shard}" if cut.is_sharded else ""
+                lines.append(f"  output      {name} {out}{shards} in chunks of {cut.chunk}")
         per_task = self.blocks_per_task()
         again = self.chunk_bytes_read / max(self.bytes_read, 1)
         note = f", whole chunks: {format_bytes(self.chunk_bytes_read)}" if again > 1.5 else ""

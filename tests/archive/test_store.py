@@ -6,7 +6,7 @@ import xarray as xr
 import zarr
 
 from scatdask import Scattering1D, labels
-from scatdask.archive import store
+from scatdask.archive import chunking, store
 from scatdask.archive.layout import Layout
 from scatdask.archive.locations import Location, check_apart
 
@@ -98,3 +98,60 @@ def test_each_rate_has_an_array_of_its_own(tmp_path):
     assert names[0][:2] == ("v_stride1", "v_stride2")
     with xr.open_zarr(target) as out:
         assert out.v_stride2.dims == ("channel", "path_stride2", "time_stride2")
+
+
+def long_output(tmp_path, transform, n=200_000):
+    """Make an output of three long signals, two to a block."""
+    layout = Layout("v", ("time",), (n,), ("channel",), (3,), (2,), (65_536,), (65_536,))
+    source = xr.Dataset({"v": (("channel", "time"), np.zeros((3, n), "f4"))})
+    samplings = labels.samplings(source, ("time",))
+    dataset, names, encoding = store.template(source, transform, (layout,), samplings, {})
+    target = Location.of(tmp_path / "out.zarr")
+    store.create(target, dataset, encoding)
+    return layout, target, zarr.open_group(str(target), mode="r"), names[0]
+
+
+def objects(tmp_path, name):
+    return [key for key in (tmp_path / "out.zarr" / name / "c").rglob("*") if key.is_file()]
+
+
+def test_blocks_of_several_shards_and_edges_are_written_whole(tmp_path, monkeypatch, rng):
+    monkeypatch.setattr(chunking, "_LARGEST_SHARD", 3 * 2**20)
+    transform = Scattering1D(J=4, stride=1)
+    layout, target, group, (name,) = long_output(tmp_path, transform)
+    (cut,) = layout.output_chunks(transform)
+    assert (group[name].shards, group[name].chunks) == cut
+    expected = rng.standard_normal(group[name].shape).astype("f4")
+    for block in range(layout.n_blocks):
+        place = store.region(layout, block, transform.outputs[0])
+        store.write(target, name, "0", place, expected[place])
+    np.testing.assert_array_equal(group[name][...], expected)
+    shape = group[name].shape
+    n_shards = np.prod([-(-n // s) for n, s in zip(shape, cut.shard, strict=True)])
+    assert len(objects(tmp_path, name)) == n_shards > layout.n_blocks
+
+
+def test_each_rate_is_cut_by_itself(tmp_path):
+    transform = Scattering1D(J=4, T=0, max_order=1)
+    layout, _, group, names = long_output(tmp_path, transform)
+    cuts = layout.output_chunks(transform)
+    assert {cut.is_sharded for cut in cuts} == {True, False}
+    for name, cut in zip(names, cuts, strict=True):
+        assert group[name].chunks == cut.chunk
+        assert group[name].shards == (cut.shard if cut.is_sharded else None)
+
+
+@pytest.mark.parametrize("n", [300, 200_000])
+def test_a_bit_that_flips_on_the_disk_is_found(tmp_path, rng, n):
+    transform = Scattering1D(J=4, stride=1)
+    layout, target, group, (name,) = long_output(tmp_path, transform, n)
+    assert (group[name].shards is None) == (n == 300)
+    place = store.region(layout, 0, transform.outputs[0])
+    values = rng.standard_normal(group[name].shape).astype("f4")[place]
+    store.write(target, name, "0", place, values)
+    (path,) = objects(tmp_path, name)
+    stored = bytearray(path.read_bytes())
+    stored[len(stored) // 2] ^= 16
+    path.write_bytes(stored)
+    with pytest.raises(ValueError, match="checksum"):
+        group[name][place]

@@ -29,6 +29,7 @@ import click
 import gpu
 import jobs
 import kymatio_env
+import storage
 from compare import Side, in_process, in_turn, ratios
 from sides import versions
 from tables import PARTS, tables
@@ -303,6 +304,17 @@ def memory_rows(folder: str, trial: bool) -> list[dict[str, Any]]:
     return found
 
 
+def storage_rows(part: str, arguments: list[Any]) -> list[dict[str, Any]]:
+    """Measure codecs, or the reading of parts, on recordings, or say that there are none."""
+    if not storage.folder().exists():
+        click.echo(f"  skipped: no recordings at {storage.folder()}", err=True)
+        return []
+    rows: list[dict[str, Any]] = in_process("storage.py", [part, *arguments])
+    for row in rows:
+        _say(row)
+    return rows
+
+
 def gpu_rows(trial: bool) -> list[dict[str, Any]]:
     """Time transforms of arrays on a CUDA device, or say why not."""
     if reason := gpu.why_not():
@@ -374,6 +386,8 @@ def main(parts: tuple[str, ...], trial: bool, kymatio_env: Path, json_path: Path
             "jobs": lambda: job_rows(folder, trial),
             "archive": lambda: archive_rows(rival, folder, trial),
             "memory": lambda: memory_rows(folder, trial),
+            "codecs": lambda: storage_rows("codecs", [1 if trial else 5]),
+            "reading": lambda: storage_rows("reading", [folder, 1 if trial else 5]),
             "gpu": lambda: gpu_rows(trial),
         }
         for part in PARTS:

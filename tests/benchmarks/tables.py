@@ -14,6 +14,8 @@ PARTS = {
     "jobs": "at most 1.15",
     "archive": "at least 8",
     "memory": "at most 1.2",
+    "codecs": "small and fast",
+    "reading": "a small part of the archive",
     "gpu": "at least 5 (and 40 % of the bandwidth)",
 }
 KERNELS = {"kernel": "Signals", "images": "Images", "volumes": "Volumes"}
@@ -138,6 +140,36 @@ def tables(results: dict[str, Any]) -> str:
                     f"{r['planned_block'] / 2**20:.0f} MiB",
                 ]
                 for r in rows
+            ),
+        )
+    if rows := results.get("codecs"):
+        parts += _table(
+            "Codecs on coefficients of recordings, float32, by CPU time",
+            ["coefficients", "codec", "size", "encode", "decode"],
+            (
+                [
+                    r["name"],
+                    r["codec"],
+                    f"{r['size']:.3f}",
+                    f"{r['encode'] / 2**20:.0f} MiB/s",
+                    f"{r['decode'] / 2**20:.0f} MiB/s",
+                ]
+                for r in rows
+            ),
+        )
+    if rows := results.get("reading"):
+        parts += _table(
+            "Reading from 128 stations x 234 paths x 4096 frames, local disk, by CPU time",
+            ["read", "layout", "time", "requests", "fetched"],
+            (
+                [
+                    r["read"],
+                    r["layout"],
+                    f"{1e3 * r['seconds']:.0f} ms",
+                    r["requests"],
+                    f"{r['bytes_read'] / 2**20:.1f} MiB",
+                ]
+                for r in sorted(rows, key=lambda row: row["read"])
             ),
         )
     if rows := results.get("gpu"):
