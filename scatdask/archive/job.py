@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from dask.system import CPU_COUNT
 from dask.utils import parse_bytes
-from tqdm import tqdm
 
 from scatdask.archive.beginning import find, make_work, prepare
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.locations import Location, check_apart
 from scatdask.archive.plan import Plan
 from scatdask.archive.pools import choose_pool
+from scatdask.archive.progress import progress_bar
+from scatdask.archive.report.notebook import job_html
 from scatdask.archive.reports import Report, Status, read_status
 from scatdask.archive.request import Request
 from scatdask.archive.running import (
@@ -134,6 +135,10 @@ class Job:
         places = f"{asked.source.url!r}, {asked.target.url!r}"
         return f"Job({places}, {asked.transform}, dims={asked.dims!r})"
 
+    def _repr_html_(self) -> str:
+        asked = self.request
+        return job_html(asked.source.url, asked.target, str(asked.transform))
+
     def plan(self) -> Plan:
         """Work out blocks, bytes, memory and hours; nothing is computed or written.
 
@@ -210,7 +215,7 @@ class Job:
         overwrite : bool, default False
             Replace an output that exists, whoever wrote it; what is not Zarr is left alone.
         progress : bool, optional
-            Whether to show a bar; by default where standard error is a terminal.
+            Whether to show a bar; by default in Jupyter, and where standard error is a terminal.
 
         Returns
         -------
@@ -250,13 +255,12 @@ class Job:
             done = self._ledger.done(work.output, work.n_blocks)
             todo = first + np.flatnonzero(~done[first:stop])
             found = stop - first - len(todo)
-            hidden = None if progress is None else not progress
-            bar = stack.enter_context(
-                tqdm(total=stop - first, initial=found, unit="block", disable=hidden)
-            )
+            bar = stack.enter_context(progress_bar(total=stop - first, done=found, shown=progress))
             tally = Tally()
             if len(todo):  # no cluster is started for nothing
-                note = stack.enter_context(noted(self._ledger, work.run, blocks=len(todo)))
+                note = stack.enter_context(
+                    noted(self._ledger, work.run, blocks=len(todo), range=blocks)
+                )
                 pool = stack.enter_context(
                     choose_pool(client, workers, scheduler, plan.block_memory)
                 )

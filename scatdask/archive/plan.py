@@ -14,6 +14,7 @@ from scatdask.archive.blocking import layout_memory
 from scatdask.archive.chunking import Chunking
 from scatdask.archive.counts import chunks_touched, operations, samples_read
 from scatdask.archive.layout import Layout, StoredArray
+from scatdask.archive.report.notebook import plan_html
 from scatdask.archive.speed import measured_speed
 from scatdask.transforms import Transform
 
@@ -173,6 +174,9 @@ class Plan:
         if all(halo >= n for layout in self.layouts for n in layout.shape):
             return "the whole signal"
         return f"{halo} samples on each side{' along each dimension' if along else ''}"
+
+    def _repr_html_(self) -> str:
+        return plan_html(f"Plan: {self.transform}", self.to_dict())
 
     def __str__(self) -> str:
         lines = [f"{self.transform}"]

@@ -17,9 +17,11 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+import dask
 from dask.system import CPU_COUNT
 from threadpoolctl import threadpool_limits
 
+from scatdask.archive.metrics import run_annotations
 from scatdask.archive.plan import PROCESS_BYTES
 from scatdask.archive.work import Outcome, Task, Work, ends_the_run, run_task, run_task_on_worker
 from scatdask.errors import WorkersLostError
@@ -158,6 +160,7 @@ class ClientPool:
         """Run tasks, and yield what became of each as it ends."""
         pending: dict[distributed.Future, Task] = {}
         again: deque[Task] = deque()
+        annotations = run_annotations()
         try:
             while True:
                 room = max(self.threads, 1) * _TASKS_PER_THREAD
@@ -166,9 +169,10 @@ class ClientPool:
                     if task is None:
                         break
                     key = (f"scat-block-{work.run}", *task)
-                    future = self._client.submit(
-                        run_task_on_worker, work, task, key=key, pure=False
-                    )
+                    with dask.annotate(**annotations):
+                        future = self._client.submit(
+                            run_task_on_worker, work, task, key=key, pure=False
+                        )
                     pending[future] = task
                 if not pending:
                     return

@@ -15,6 +15,7 @@ from scatdask.archive.faults import Fault, fault_of
 from scatdask.archive.layout import Layout
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.locations import Location
+from scatdask.archive.metrics import meter_receipts
 from scatdask.archive.process import prepare_process, release_memory
 from scatdask.archive.receipts import Receipt, merge
 from scatdask.archive.source import read_block
@@ -123,7 +124,9 @@ def _note_environment(work: Work, name: str) -> None:
 def run_task_on_worker(work: Work, task: Task) -> Outcome:
     """Compute the blocks of a task in a process that is there for such work."""
     prepare_process()
-    return run_task(work, task)
+    outcome = run_task(work, task)
+    meter_receipts(outcome.receipts)
+    return outcome
 
 
 def run_block(work: Work, block: int) -> Receipt:

@@ -8,6 +8,7 @@ from scatdask._version import __version__
 from scatdask.cli import commands, sharing
 from scatdask.cli.demo.command import demo
 from scatdask.cli.failures import EXIT_CODES
+from scatdask.cli.report import report
 
 
 @click.group(
@@ -29,6 +30,7 @@ def main(traceback: bool) -> None:
       scatdask run    in.zarr out.zarr --dim time -J 10 -Q 8 --workers 4
       scatdask status in.zarr out.zarr
       scatdask verify in.zarr out.zarr
+      scatdask report out.zarr
 
     A job that has begun remembers its transform: the same output needs no -J again.
     """  # noqa: D301 - \b keeps click from wrapping
@@ -40,4 +42,5 @@ main.add_command(commands.status)
 main.add_command(sharing.init)
 main.add_command(sharing.finalise)
 main.add_command(commands.verify)
+main.add_command(report)
 main.add_command(demo)
