@@ -8,15 +8,58 @@ from dataclasses import replace
 import numpy as np
 
 from scatdask.archive.counts import chunks_touched, operations
-from scatdask.archive.layout import CHUNKS_IN_FLIGHT, Layout, StoredArray
-from scatdask.blocks import block_lengths, block_memory
+from scatdask.archive.layout import Layout, StoredArray
+from scatdask.archive.memory import (
+    block_budget,
+    described,
+    layout_memory,
+    memory_parts,
+    worker_bytes,
+)
+from scatdask.blocks import block_lengths, block_memory, shortest_lengths
 from scatdask.transforms import Transform
+from scatdask.transforms.base import EVERYWHERE
 
 # What a core does in a second: only their ratio matters, when it is better to compute halos more
 # often or to decode chunks more often.
 _OPERATIONS, _DECODED_BYTES = 2e9, 3e8
 # Fewer signals a block must be worth it.
 _GAIN = 0.95
+
+
+def make_layouts(
+    transform: Transform,
+    dims: tuple[str, ...],
+    stored: dict[str, StoredArray],
+    memory: int,
+) -> tuple[Layout, ...]:
+    """Choose the blocks of variables that the same workers compute.
+
+    Parameters
+    ----------
+    transform : Transform
+    dims : tuple of str
+        Core dimensions.
+    stored : dict of str to StoredArray
+        How each variable is stored.
+    memory : int
+        Resident bytes that a worker process of one thread may take.
+
+    Raises
+    ------
+    MemoryError
+        If a block of a single signal does not fit, or not what reading it takes.
+    """
+    budget = block_budget(memory)
+    while True:
+        layouts = tuple(
+            make_layout(transform, name, dims, one, budget) for name, one in stored.items()
+        )
+        parts = memory_parts(transform, layouts, stored.values())
+        # Workers keep the filters of all variables.
+        if (excess := sum(parts.values()) - memory) <= 0:
+            return layouts
+        budget -= excess
 
 
 def make_layout(
@@ -39,84 +82,79 @@ def make_layout(
     stored : StoredArray
         How the variable is stored.
     memory : int
-        Bytes that one block may take.
+        Bytes that `layout_memory` may be.
 
     Raises
     ------
     MemoryError
-        If a single signal does not fit, or not what reading it takes.
+        If a block of a single signal does not fit, or not what reading it takes.
     """
-    if memory <= stored.buffer:
-        raise MemoryError(
-            f"reading variable {variable!r} takes {stored.buffer / 2**20:.1f} MiB, for up to "
-            f"{CHUNKS_IN_FLIGHT} source chunks of {stored.chunk_bytes / 2**20:.1f} MiB at a time, "
-            f"and a block may take {max(memory, 0) / 2**20:.1f} MiB: allow more memory"
-        )
+    least = _least(transform, variable, dims, stored)
+    if layout_memory(transform, least, stored) > memory:
+        raise MemoryError(_refusal(transform, least, stored, memory))
     others = [d for d in stored.sizes if d not in dims]
     signals = [min(stored.chunks[d], max(stored.sizes[d], 1)) for d in others]
+    longest = _lengths(transform, dims, stored, 1, 2**63)
     best: Layout | None = None
     cost = math.inf
     while True:
-        try:
-            layout = _fit(transform, variable, dims, stored, tuple(signals), memory)
-        except MemoryError:
-            if best is None and math.prod(signals) == 1:
-                raise
-        else:
+        layout = _fit(transform, least, stored, tuple(signals), memory)
+        if layout is not None:
             if (seconds := _seconds(transform, layout, stored)) < _GAIN * cost:
                 best, cost = layout, seconds
-            if layout.at_once == _lengths(transform, dims, stored, 1, 2**63):
+            if layout.at_once == longest:
                 break  # fewer signals would not make it longer
         if math.prod(signals) == 1:
             break
         widest = int(np.argmax(signals))
         signals[widest] = -(-signals[widest] // 2)
-    assert best is not None
-    return best
+    return best or least
+
+
+def _least(
+    transform: Transform, variable: str, dims: tuple[str, ...], stored: StoredArray
+) -> Layout:
+    """Return the smallest blocks that there can be."""
+    shape = tuple(stored.sizes[dim] for dim in dims)
+    others = tuple(d for d in stored.sizes if d not in dims)
+    batch = tuple(stored.sizes[d] for d in others)
+    lengths = shortest_lengths(transform, shape)
+    layout = Layout(variable, dims, shape, others, batch, (1,) * len(others), lengths, lengths)
+    return _taking(transform, layout, layout.batch_block, lengths)
+
+
+def _taking(
+    transform: Transform, layout: Layout, signals: tuple[int, ...], at_once: tuple[int, ...]
+) -> Layout:
+    """Return blocks of so many signals, and of so many samples at a time."""
+    unit = transform.alignment
+    whole = tuple(-(-n // unit) * unit for n in layout.shape)
+    owned = whole if transform.outputs[0].stride is None else at_once
+    return replace(layout, batch_block=signals, lengths=owned, at_once=at_once)
 
 
 def _fit(
-    transform: Transform,
-    variable: str,
-    dims: tuple[str, ...],
-    stored: StoredArray,
-    signals: tuple[int, ...],
-    memory: int,
-) -> Layout:
-    """Choose the blocks of so many signals along each other dimension."""
-    shape = tuple(stored.sizes[dim] for dim in dims)
-    whole = tuple(-(-n // transform.alignment) * transform.alignment for n in shape)
-    others = tuple(d for d in stored.sizes if d not in dims)
-    budget = memory - stored.buffer
+    transform: Transform, like: Layout, stored: StoredArray, signals: tuple[int, ...], memory: int
+) -> Layout | None:
+    """Choose the blocks of so many signals along each other dimension; None if none fit."""
+    budget = memory
     while True:
         try:
-            lengths = _lengths(transform, dims, stored, math.prod(signals), budget)
+            lengths = _lengths(transform, like.dims, stored, math.prod(signals), budget)
         except MemoryError:
-            if transform.parameters().get("sampling") != "frequency":
-                raise
-            raise MemoryError(_cannot_be_cut(transform, variable, stored, shape)) from None
-        layout = Layout(
-            variable,
-            dims,
-            shape,
-            others,
-            tuple(stored.sizes[d] for d in others),
-            signals,
-            whole if transform.outputs[0].stride is None else lengths,
-            lengths,
-        )
+            return None
+        layout = _taking(transform, like, signals, lengths)
         for one in (layout, _evened(transform, layout)):
             if layout_memory(transform, one, stored) <= memory:
                 return one
-        budget = memory - stored.buffer - _other_filters(transform, layout)
-        budget = min(budget, _block_memory(transform, layout, stored) - 1)
+        budget = _block_memory(transform, layout, stored) - 1
 
 
 def _lengths(
     transform: Transform, dims: tuple[str, ...], stored: StoredArray, rows: int, memory: int
 ) -> tuple[int, ...]:
     shape, chunk = (tuple(sizes[dim] for dim in dims) for sizes in (stored.sizes, stored.chunks))
-    return block_lengths(transform, shape, rows, stored.bytes_per_sample, memory, at_least=chunk)
+    return block_lengths(transform, shape, rows, stored.decoded_itemsize, memory, at_least=chunk)
 
 
 def _seconds(transform: Transform, layout: Layout, stored: StoredArray) -> float:
@@ -139,31 +177,30 @@ def _evened(transform: Transform, layout: Layout) -> Layout:
     return replace(layout, lengths=whole, at_once=sides)
 
 
-def _cannot_be_cut(
-    transform: Transform, variable: str, stored: StoredArray, shape: tuple[int, ...]
-) -> str:
-    needed = block_memory(transform, 1, shape, shape, stored.bytes_per_sample) + stored.buffer
+def _refusal(transform: Transform, least: Layout, stored: StoredArray, memory: int) -> str:
+    """Say why not even the smallest blocks fit, and what would."""
+    parts = memory_parts(transform, (least,), (stored,))
+    needed = -(-sum(parts.values()) // 2**20)
+    if transform.halo == EVERYWHERE:
+        why = "which are whole, since filters sampled in frequency see the whole signal"
+        remedy = 'take sampling="space", whose wavelets are short'
+    else:
+        why = f"with a halo of {transform.halo} samples"
+        remedy = "lower J or T, or raise the tolerance"
+    if parts["source chunks"] > parts["workspace"]:
+        remedy = (
+            "store the source in smaller chunks: one, or a shard, has "
+            f"{stored.chunk_bytes / 2**20:.1f} MiB"
+        )
     return (
-        f'with sampling="frequency" a block is the whole of a signal of variable {variable!r}, '
-        f"which takes at least {needed / 2**20:.0f} MiB: allow more memory, or take "
-        'sampling="space", whose wavelets are short'
+        f"blocks of one signal of variable {least.variable!r} {why}, take workers of at least "
+        f"{needed} MiB ({described(parts)}), and memory allows "
+        f'{worker_bytes(memory) / 2**20:.1f} MiB: allow more memory, as in memory="{needed} MiB", '
+        f"or {remedy}"
     )
-
-
-def layout_memory(transform: Transform, layout: Layout, stored: StoredArray) -> int:
-    """Return the peak bytes of one block."""
-    block = _block_memory(transform, layout, stored)
-    return stored.buffer + block + _other_filters(transform, layout)
 
 
 def _block_memory(transform: Transform, layout: Layout, stored: StoredArray) -> int:
     return block_memory(
-        transform, layout.rows, layout.shape, layout.at_once, stored.bytes_per_sample
+        transform, layout.rows, layout.shape, layout.at_once, stored.decoded_itemsize
     )
-
-
-def _other_filters(transform: Transform, layout: Layout) -> int:
-    """Return the bytes of the filters that are kept for other blocks, of other padded shapes."""
-    shapes = [lengths for lengths, _ in layout.padded_shapes(transform)]
-    filters = [transform.filter_memory(lengths) for lengths in shapes]
-    return sum(filters) - max(filters)

@@ -30,12 +30,20 @@ class StoredArray:
         Bytes of a stored sample.
     decoded_itemsize : int
         Bytes of a sample after the decoding of packed integers.
+    inner : dict of str to int, optional
+        Chunk lengths inside of shards, where `chunks` are shards.
     """
 
     sizes: dict[str, int]
     chunks: dict[str, int]
     itemsize: int
     decoded_itemsize: int
+    inner: dict[str, int] | None = None
+
+    @property
+    def inner_chunks(self) -> dict[str, int]:
+        """Lengths of what is decoded as one piece."""
+        return self.chunks if self.inner is None else self.inner
 
     @property
     def chunk_bytes(self) -> int:
@@ -43,16 +51,14 @@ class StoredArray:
         return math.prod(self.chunks.values()) * self.itemsize
 
     @property
-    def buffer(self) -> int:
-        """Bytes of the chunks that are under way while a slab is read."""
-        counts = [-(-self.sizes[d] // self.chunks[d]) for d in self.sizes]
-        return min(CHUNKS_IN_FLIGHT, math.prod(counts)) * self.chunk_bytes
+    def bytes_per_sample(self) -> int:
+        """Bytes that a sample of a slab takes while it is decoded, masked and laid out."""
+        return self.itemsize + 1 + (2 if self.is_packed else 1) * self.decoded_itemsize
 
     @property
-    def bytes_per_sample(self) -> int:
-        """Bytes that a sample of a slab takes while it is read, decoded and laid out."""
-        packed = self.decoded_itemsize != self.itemsize
-        return self.itemsize + (2 * self.decoded_itemsize if packed else self.itemsize)
+    def is_packed(self) -> bool:
+        """Whether samples are stored as integers that stand for others."""
+        return self.decoded_itemsize != self.itemsize
 
 
 @dataclass(frozen=True)

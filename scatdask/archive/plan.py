@@ -4,34 +4,30 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from dask.system import CPU_COUNT
 from dask.utils import format_bytes
 
-from scatdask.archive.blocking import layout_memory
 from scatdask.archive.chunking import Chunking
 from scatdask.archive.counts import chunks_touched, operations, samples_read
 from scatdask.archive.layout import Layout, StoredArray
+from scatdask.archive.memory import (
+    PROCESS_BYTES,
+    described,
+    device_memory_parts,
+    memory_parts,
+)
 from scatdask.archive.report.notebook import plan_html
 from scatdask.archive.speed import measured_speed
 from scatdask.transforms import Transform
 
-# Resident memory of a worker that has imported everything and done nothing yet.
-PROCESS_BYTES = 150 * 2**20
-# Resident bytes for each live byte of a block: the allocator keeps some of the arrays that were
-# freed. Measured by tests/benchmarks/memory.py.
-HEAP_FACTOR = 1.45
 # Small blocks are put together until a task is about this long.
 _TASK_SECONDS = 1.0
 # So many for each thread at least, so that no thread waits long for the last ones.
 _TASKS_PER_THREAD = 4
-
-
-def block_budget(memory: int) -> int:
-    """Return the live bytes that a block may take in a process of one thread."""
-    return int((memory - PROCESS_BYTES) / HEAP_FACTOR)
 
 
 @dataclass(frozen=True)
@@ -99,17 +95,39 @@ class Plan:
             for shape in layout.output_shapes(self.transform)
         )
 
+    def memory_parts(self) -> dict[str, int]:
+        """Return of what the peak resident memory of a worker process of one thread consists.
+
+        Returns
+        -------
+        dict of str to int
+            Bytes of the process itself, filters, slab, source chunks being decoded, workspace,
+            output, output chunks being encoded, and what the allocator keeps of freed memory.
+            Their sum is `peak_memory`.
+        """
+        return dict(self._parts)
+
+    def device_memory_parts(self) -> dict[str, int]:
+        """Return of what the peak memory of a block on a GPU consists, if it has that much.
+
+        Of less memory it makes do with smaller passes. Slab, output and chunks take memory of the
+        worker process too, as `memory_parts` says.
+        """
+        return device_memory_parts(self.transform, self.layouts, self.stored)
+
+    @cached_property
+    def _parts(self) -> dict[str, int]:
+        return memory_parts(self.transform, self.layouts, self.stored)
+
     @property
     def block_memory(self) -> int:
         """Peak resident bytes of one block."""
-        pairs = zip(self.layouts, self.stored, strict=True)
-        live = max(layout_memory(self.transform, layout, stored) for layout, stored in pairs)
-        return math.ceil(HEAP_FACTOR * live)
+        return self.peak_memory - PROCESS_BYTES
 
     @property
     def peak_memory(self) -> int:
         """Peak resident bytes of a worker process with one thread."""
-        return PROCESS_BYTES + self.block_memory
+        return sum(self._parts.values())
 
     @property
     def flops(self) -> float:
@@ -160,6 +178,8 @@ class Plan:
             "chunk_bytes_read": self.chunk_bytes_read,
             "bytes_written": self.bytes_written,
             "peak_memory": self.peak_memory,
+            "memory_parts": self.memory_parts(),
+            "device_memory_parts": self.device_memory_parts(),
             "core_seconds": self.core_seconds,
             "outputs": {
                 name: {"shape": list(shape), "shards": list(cut.shard), "chunks": list(cut.chunk)}
@@ -203,6 +223,7 @@ class Plan:
             f"written       {format_bytes(self.bytes_written)}, before compression",
             f"peak memory   {format_bytes(self.peak_memory)} for each worker process of one "
             f"thread, {format_bytes(self.block_memory)} more for each further thread",
+            f"of which      {described(self._parts)}",
             f"work          {_duration(self.core_seconds)} of one core, "
             f"{-(-self.blocks // per_task)} tasks of {per_task} blocks",
         ]

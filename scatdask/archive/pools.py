@@ -21,8 +21,8 @@ import dask
 from dask.system import CPU_COUNT
 from threadpoolctl import threadpool_limits
 
+from scatdask.archive.memory import PROCESS_BYTES
 from scatdask.archive.metrics import run_annotations
-from scatdask.archive.plan import PROCESS_BYTES
 from scatdask.archive.work import Outcome, Task, Work, ends_the_run, run_task, run_task_on_worker
 from scatdask.errors import WorkersLostError
 

@@ -12,10 +12,10 @@ from dask.utils import format_bytes
 from scatdask import labels
 from scatdask.archive import source as sources
 from scatdask.archive import store
-from scatdask.archive.blocking import make_layout
+from scatdask.archive.blocking import make_layouts
 from scatdask.archive.layout import Layout, StoredArray
 from scatdask.archive.locations import Location
-from scatdask.archive.plan import Plan, block_budget
+from scatdask.archive.plan import Plan
 from scatdask.blocks import check_dtype
 from scatdask.errors import OutputExistsError
 from scatdask.transforms import Transform
@@ -81,10 +81,8 @@ class Request:
         if begun:
             layouts = tuple(Layout.from_dict(fields) for fields in begun["layouts"])
         else:
-            budget = block_budget(self.memory)
-            layouts = tuple(
-                make_layout(self.transform, name, self.dims, one, budget)
-                for name, one in zip(variables, stored, strict=True)
+            layouts = make_layouts(
+                self.transform, self.dims, dict(zip(variables, stored, strict=True)), self.memory
             )
         empty, names, encoding = store.template(
             dataset, self.transform, layouts, samplings, skipped
@@ -108,6 +106,7 @@ class Request:
             dict(zip(dims, chunks, strict=True)),
             np.dtype(on_disk.dtype).itemsize,
             array.dtype.itemsize,
+            dict(zip(dims, (max(size, 1) for size in on_disk.chunks), strict=True)),
         )
 
     def identity(self, variables: tuple[str, ...]) -> dict[str, Any]:

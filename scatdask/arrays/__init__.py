@@ -32,6 +32,8 @@ from scatdask.arrays.library import (
 )
 from scatdask.arrays.memory import (
     CACHE_BYTES,
+    DEVICE_BYTES,
+    MMAP_BYTES,
     batch_bytes,
     free_memory,
     is_out_of_memory,
@@ -41,6 +43,8 @@ from scatdask.arrays.products import matmul
 
 __all__ = [
     "CACHE_BYTES",
+    "DEVICE_BYTES",
+    "MMAP_BYTES",
     "AnyArray",
     "BandTable",
     "Like",

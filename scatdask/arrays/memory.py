@@ -24,7 +24,7 @@ KEPT_BYTES = 2**23
 # Parameters of glibc's mallopt, and what dask workers get. Twice as much saves little more time,
 # and workers grow past the plans of jobs.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_MMAP_BYTES, _TRIM_BYTES = 4 * 2**20, 32 * 2**20
+MMAP_BYTES, _TRIM_BYTES = 4 * 2**20, 32 * 2**20
 
 
 def is_on_device(x: AnyArray) -> bool:
@@ -107,7 +107,7 @@ def keep_freed_memory() -> None:
         return
     mallopt = glibc_function("mallopt")
     if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES)
+        mallopt(_M_MMAP_THRESHOLD, MMAP_BYTES)
         mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES)
 
 

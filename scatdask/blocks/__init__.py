@@ -2,7 +2,14 @@
 
 from scatdask.blocks.function import check_dtype, combine_sums, transform_array, transform_block
 from scatdask.blocks.geometry import Block, Grid, Slab, block_of, fast_length, slab
-from scatdask.blocks.sizing import array_memory, block_lengths, block_memory
+from scatdask.blocks.parts import device_parts
+from scatdask.blocks.sizing import (
+    array_memory,
+    block_lengths,
+    block_memory,
+    block_parts,
+    shortest_lengths,
+)
 
 __all__ = [
     "Block",
@@ -12,9 +19,12 @@ __all__ = [
     "block_lengths",
     "block_memory",
     "block_of",
+    "block_parts",
     "check_dtype",
     "combine_sums",
+    "device_parts",
     "fast_length",
+    "shortest_lengths",
     "slab",
     "transform_array",
     "transform_block",

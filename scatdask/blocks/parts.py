@@ -9,7 +9,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from scatdask.arrays import CACHE_BYTES, AnyArray, batch_bytes, free_memory, is_out_of_memory
+from scatdask.arrays import (
+    CACHE_BYTES,
+    DEVICE_BYTES,
+    AnyArray,
+    batch_bytes,
+    free_memory,
+    is_out_of_memory,
+)
 from scatdask.blocks.geometry import Block
 from scatdask.errors import DeviceMemoryWarning
 from scatdask.transforms import Transform
@@ -106,20 +113,56 @@ def rows_at_once(
     like : array
         Of the library and on the device of the rows.
     """
-    lengths = tuple(slab.length for slab in block)
-    n_bytes = np.dtype(transform.dtype).itemsize
-    at_once, batch = transform.rows_at_once(rows, lengths), batch_bytes(like)
-    if batch > CACHE_BYTES:
-        fits = batch // (2 * n_bytes * math.prod(lengths))
-        at_once = min(max(at_once, fits), max(rows, 1))
+    at_once, batch = _at_most(transform, block, rows, batch_bytes(like)), batch_bytes(like)
     free = free_memory(like)
     if free is None:
         return at_once
-    kept = n_bytes * sum(math.prod(shape) for shape in shapes)
-    # Before any part there are the outputs of all.
-    free = int(SHARE * free) - transform.filter_memory(lengths) - BATCHES * batch - rows * kept
-    # Each row in float64, extended and then filled up, and its half spectrum in both precisions.
-    each = 5 * 8 * math.prod(lengths) + kept
-    while at_once and at_once * each + transform.workspace(at_once, lengths) > free:
+    kept = np.dtype(transform.dtype).itemsize * sum(math.prod(shape) for shape in shapes)
+    free = int(SHARE * free)
+    while at_once and sum(_on_device(transform, block, rows, at_once, kept, batch).values()) > free:
         at_once //= 2
     return at_once
+
+
+def device_parts(transform: Transform, block: Block, rows: int, itemsize: int) -> dict[str, int]:
+    """Return the bytes that a block takes on a device with memory enough, by what they are for.
+
+    Parameters
+    ----------
+    transform : Transform
+    block : tuple of Slab
+    rows : int
+        Signals in the block.
+    itemsize : int
+        Bytes of a sample of the slab.
+    """
+    owned = tuple(slab.stop - slab.start for slab in block)
+    numbers = sum(math.prod((*o.shape, *o.core_shape(owned))) for o in transform.outputs)
+    kept = np.dtype(transform.dtype).itemsize * numbers
+    at_once = _at_most(transform, block, rows, DEVICE_BYTES)
+    slab = rows * math.prod(slab.n_read for slab in block) * itemsize
+    return {"slab": slab, **_on_device(transform, block, rows, at_once, kept, DEVICE_BYTES)}
+
+
+def _at_most(transform: Transform, block: Block, rows: int, batch: int) -> int:
+    """Return how many rows one pass takes where memory does not matter."""
+    lengths = tuple(slab.length for slab in block)
+    at_once = transform.rows_at_once(rows, lengths)
+    if batch > CACHE_BYTES:
+        fits = batch // (2 * np.dtype(transform.dtype).itemsize * math.prod(lengths))
+        at_once = min(max(at_once, fits), max(rows, 1))
+    return at_once
+
+
+def _on_device(
+    transform: Transform, block: Block, rows: int, at_once: int, kept: int, batch: int
+) -> dict[str, int]:
+    """Return what so many rows in one pass take on a device, beside the slab."""
+    lengths = tuple(slab.length for slab in block)
+    # Each row in float64, extended and then filled up, and its half spectrum in both precisions.
+    each = 5 * 8 * math.prod(lengths) + kept
+    return {
+        "filters": transform.filter_memory(lengths),
+        "workspace": BATCHES * batch + at_once * each + transform.workspace(at_once, lengths),
+        "output": rows * kept,  # of all rows, before any pass
+    }

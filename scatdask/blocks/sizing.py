@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,15 @@ from scatdask.transforms.base import EVERYWHERE
 HALO_OVERHEAD = 0.1
 # A block of a short halo still has this many samples, so that each FFT is worth its call.
 _SMALLEST = 2**17
+
+
+class BlockMemory(NamedTuple):
+    """Peak bytes of reading, transforming and keeping one block, by what they are for."""
+
+    slab: int
+    filters: int
+    workspace: int
+    output: int
 
 
 def _aligned(transform: Transform, samples: float) -> int:
@@ -36,6 +46,12 @@ def eager_lengths(transform: Transform, shape: tuple[int, ...]) -> tuple[int, ..
     return tuple(length if n > 2 * length else _aligned(transform, n) for n in shape)
 
 
+def shortest_lengths(transform: Transform, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the fewest samples that a block may own along each core axis: its halo, or all."""
+    halo = _aligned(transform, transform.halo)
+    return tuple(min(halo, _aligned(transform, n)) for n in shape)
+
+
 def block_lengths(
     transform: Transform,
     shape: tuple[int, ...],
@@ -55,7 +71,7 @@ def block_lengths(
     rows : int
         Signals in one block.
     itemsize : int
-        Bytes of a sample as it is stored.
+        Bytes of a sample of the slab.
     memory : int
         Bytes that a block may take.
     at_least : tuple of int, optional
@@ -72,16 +88,14 @@ def block_lengths(
         If the halo alone needs more.
     """
     preferred = _preferred_length(transform)
-    lengths, shortest = [], []
+    lengths, shortest = [], shortest_lengths(transform, shape)
     for n, wanted in zip(shape, at_least or (1,) * len(shape), strict=True):
-        whole = _aligned(transform, n)
-        lengths.append(min(max(preferred, _aligned(transform, wanted)), whole))
-        shortest.append(min(_aligned(transform, transform.halo), whole))
+        lengths.append(min(max(preferred, _aligned(transform, wanted)), _aligned(transform, n)))
     while block_memory(transform, rows, shape, tuple(lengths), itemsize) > memory:
         # The longest side that may shrink: cubes have the least halo.
         free = [axis for axis in range(len(shape)) if lengths[axis] > shortest[axis]]
         if not free:
-            needed = block_memory(transform, rows, shape, tuple(shortest), itemsize)
+            needed = block_memory(transform, rows, shape, shortest, itemsize)
             if transform.halo == EVERYWHERE:
                 why = "since filters sampled in frequency see the whole signal"
                 remedy = 'take sampling="space"'
@@ -117,8 +131,19 @@ def block_memory(
     lengths : tuple of int
         Samples that the block owns along each.
     itemsize : int
-        Bytes of a sample as it is stored.
+        Bytes of a sample of the slab.
     """
+    return sum(block_parts(transform, rows, shape, lengths, itemsize))
+
+
+def block_parts(
+    transform: Transform,
+    rows: int,
+    shape: tuple[int, ...],
+    lengths: tuple[int, ...],
+    itemsize: int,
+) -> BlockMemory:
+    """Return of what the peak of a block consists; parameters as of `block_memory`."""
     middle, last = [], []
     for n, length in zip(shape, lengths, strict=True):
         owned = min(length, n)
@@ -126,22 +151,21 @@ def block_memory(
         start = max((n - owned) // 2 // transform.alignment * transform.alignment, 0)
         middle.append((start, start + owned))
         last.append(((n - 1) // owned * owned, n))
-    peak = _one_block_memory(transform, rows, block_of(transform, shape, tuple(middle)), itemsize)
+    parts = [_one_block(transform, rows, block_of(transform, shape, tuple(middle)), itemsize)]
     if any(stop - start < length for (start, stop), length in zip(last, lengths, strict=True)):
         # Smaller, but more wavelets of it fit one pass.
         end = block_of(transform, shape, tuple(last))
-        peak = max(peak, _one_block_memory(transform, rows, end, itemsize))
-    return peak
+        parts.append(_one_block(transform, rows, end, itemsize))
+    return max(parts, key=sum)
 
 
-def _one_block_memory(transform: Transform, rows: int, block: Block, itemsize: int) -> int:
+def _one_block(transform: Transform, rows: int, block: Block, itemsize: int) -> BlockMemory:
     size = np.dtype(transform.dtype).itemsize
     lengths = tuple(slab.length for slab in block)
     padded_size, read_size = math.prod(lengths), math.prod(slab.n_read for slab in block)
     owned = tuple(slab.stop - slab.start for slab in block)
     at_once = transform.rows_at_once(rows, lengths)
     left_over = rows % at_once or at_once
-    read = rows * read_size * itemsize
     kept = size * sum(math.prod((*o.shape, *o.core_shape(owned))) for o in transform.outputs)
     # In float64, less its mean, and what tells its missing samples; then padded; then the FFT.
     n_pieces = max(len(slab.pieces) for slab in block)
@@ -157,8 +181,15 @@ def _one_block_memory(transform: Transform, rows: int, block: Block, itemsize: i
             for count in (at_once, left_over)
         ),
     )
-    result = rows * kept if rows > at_once else 0
-    return read + result + transform.filter_memory(lengths) + max(padding, work)
+    if rows > at_once:  # beside the outputs of all rows there are those of one pass
+        work += rows * kept
+        padding += rows * kept
+    return BlockMemory(
+        slab=rows * read_size * itemsize,
+        filters=transform.filter_memory(lengths),
+        workspace=max(padding, work) - rows * kept,
+        output=rows * kept,
+    )
 
 
 def array_memory(transform: Transform, shape: tuple[int, ...]) -> int:

@@ -11,13 +11,13 @@ import xarray as xr
 
 from scatdask import Job, Scattering1D
 from scatdask.api import apply
-from scatdask.archive.plan import HEAP_FACTOR, PROCESS_BYTES
+from scatdask.archive.memory import worker_bytes
 from scatdask.errors import OutputExistsError
 from tests.archive.toys import Toy2D, Toy3D
 
 MAPS = ("lat", "lon")
 # As little as lets a toy have some blocks.
-MEMORY = PROCESS_BYTES + int(HEAP_FACTOR * 150_000)
+MEMORY = worker_bytes(150_000)
 
 
 def weather() -> xr.Dataset:
@@ -74,7 +74,7 @@ def test_sums_over_volumes_are_read_part_by_part(write_archive):
     dataset = xr.Dataset({"rho": (("run", "z", "y", "x"), samples)})
     path = write_archive(dataset, chunks={"run": 1, "z": 16, "y": 16, "x": 16})
     transform = Toy3D(kind="sum")
-    memory = PROCESS_BYTES + int(HEAP_FACTOR * 3_000_000)
+    memory = worker_bytes(2_500_000)
     job = Job(path, path.parent / "out.zarr", transform, dims=("z", "y", "x"), memory=memory)
     (layout,) = job.plan().layouts
     assert layout.n_blocks == 2

@@ -73,14 +73,14 @@ def test_memory_bounds_the_block(transform, sides, signals, chunk, memory):
 
 def test_too_little_memory_says_what_is_needed():
     array = stored({"time": 10**9}, {"time": 4096})
-    with pytest.raises(MemoryError, match=r"needs at least \d+ MiB with a halo of \d+ samples"):
+    with pytest.raises(MemoryError, match=r"halo of \d+ samples.* at least \d+ MiB.*lower J"):
         make_layout(Scattering1D(J=16), "v", ("time",), array, 20 * MIB)
 
 
 def test_source_chunks_that_fill_the_memory_are_named():
     array = stored({"time": 10**9}, {"time": 10**7})
-    with pytest.raises(MemoryError, match=r"10 source chunks of 38\.1 MiB.*allow more memory"):
-        make_layout(Scattering1D(J=4), "v", ("time",), array, 300 * MIB)
+    with pytest.raises(MemoryError, match=r"smaller chunks.* has 38\.1 MiB"):
+        make_layout(Scattering1D(J=4), "v", ("time",), array, 100 * MIB)
 
 
 def test_maps_of_a_long_time_in_one_chunk_are_taken_some_at_a_time():
@@ -107,5 +107,5 @@ def test_last_blocks_of_other_shapes_count_with_their_filters():
 def test_image_that_cannot_be_cut_says_why():
     transform = Scattering2D(J=3, boundary="periodic")
     array = stored({"y": 2**14, "x": 2**14}, {"y": 256, "x": 256})
-    with pytest.raises(MemoryError, match=r"whole of a signal .* MiB: .* sampling=\"space\""):
+    with pytest.raises(MemoryError, match=r"see the whole signal.* MiB.*sampling=\"space\""):
         make_layout(transform, "v", ("y", "x"), array, 200 * MIB)

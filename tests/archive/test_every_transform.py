@@ -18,7 +18,7 @@ from scatdask import (
     TimeFrequencyScattering,
 )
 from scatdask.api import apply
-from scatdask.archive.plan import HEAP_FACTOR, PROCESS_BYTES
+from scatdask.archive.memory import worker_bytes
 from scatdask.archive.work import Task, run_task
 from scatdask.transforms import Transform
 from tests.archive.common import make_layout, make_work, read_output, write_source
@@ -114,7 +114,7 @@ def test_jobs_give_what_functions_give(name, write_archive):
     path = write_archive(
         dataset, chunks={"run": 1, **{dim: n // 3 + 1 for dim, n in sizes.items()}}
     )
-    memory = PROCESS_BYTES + int(HEAP_FACTOR * live)
+    memory = worker_bytes(live)
     job = Job(path, path.parent / "out.zarr", transform, dims=dims, memory=memory)
     (layout,) = job.plan().layouts
     n_parts = layout.n_blocks * len(layout.parts(transform, 0))

@@ -8,7 +8,8 @@ import pytest
 
 from scatdask import Scattering1D
 from scatdask.archive.layout import Layout, StoredArray
-from scatdask.archive.plan import PROCESS_BYTES, Plan, block_budget
+from scatdask.archive.memory import PROCESS_BYTES, block_budget
+from scatdask.archive.plan import Plan
 
 
 def make_plan(transform, n, length, channels=4, block=2, chunks=(2, 900)) -> Plan:

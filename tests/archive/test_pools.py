@@ -19,7 +19,7 @@ import threadpoolctl
 import xarray as xr
 
 from scatdask import Job, Scattering1D
-from scatdask.archive.plan import PROCESS_BYTES
+from scatdask.archive.memory import PROCESS_BYTES
 from scatdask.archive.pools import ClientPool, ThreadPool, choose_pool
 from scatdask.archive.receipts import Receipt
 from scatdask.archive.work import Outcome, Task, Work

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 
 from scatdask import Scattering1D
 from scatdask.archive.layout import Layout
-from scatdask.archive.plan import PROCESS_BYTES
+from scatdask.archive.memory import PROCESS_BYTES
 from scatdask.archive.verify import _other_ranges, verify_blocks
 from scatdask.archive.work import Task, run_task
 from scatdask.errors import NonFiniteWarning

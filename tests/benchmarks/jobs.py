@@ -28,7 +28,7 @@ def make_archive(folder: str, shape: tuple[int, ...], chunks: tuple[int, ...], *
     shape, chunks : tuple of int
         Channels, and samples along one, two or three dimensions.
     **how
-        ``dtype``, and ``scale_factor`` for packed integers.
+        ``dtype``, ``scale_factor`` for packed integers, and ``shards``, with which it is Zarr 3.
 
     Returns
     -------
@@ -39,34 +39,45 @@ def make_archive(folder: str, shape: tuple[int, ...], chunks: tuple[int, ...], *
     import zarr
 
     dtype = np.dtype(how.get("dtype", "float32"))
-    path = Path(folder) / ("_".join(map(str, (*shape, *chunks, dtype.name))) + ".zarr")
+    shards = how.get("shards")
+    words = (*shape, *chunks, dtype.name, *(shards or ()))
+    path = Path(folder) / ("_".join(map(str, words)) + ".zarr")
     if path.exists():
         return str(path)
     partial = path.with_suffix(".part")
     core = ("time",) if len(shape) == 2 else ("depth", "lat", "lon")[1 - len(shape) :]
     time_axis = xr.DataArray(np.arange(shape[1]) / 100.0, dims="time", attrs={"units": "s"})
-    xr.Dataset(coords={"time": time_axis}).to_zarr(partial, mode="w", zarr_format=2)
+    xr.Dataset(coords={"time": time_axis}).to_zarr(
+        partial, mode="w", zarr_format=3 if shards else 2, consolidated=False
+    )
     array = zarr.open_group(partial, mode="r+").create_array(
         "x",
         shape=shape,
         chunks=chunks,
         dtype=dtype,
-        fill_value=None,  # or xarray would take samples of 0 as missing
-        chunk_key_encoding={"name": "v2", "separator": "."},
-        attributes={"_ARRAY_DIMENSIONS": ["channel", *core]}
-        | ({"scale_factor": how["scale_factor"]} if "scale_factor" in how else {}),
+        attributes={} if shards else {"_ARRAY_DIMENSIONS": ["channel", *core]},
+        **(
+            {"shards": shards, "dimension_names": ["channel", *core]}
+            if shards
+            # Without a fill value, or xarray would take samples of 0 as missing.
+            else {"fill_value": None, "chunk_key_encoding": {"name": "v2", "separator": "."}}
+        ),
     )
+    if "scale_factor" in how:
+        array.attrs["scale_factor"] = how["scale_factor"]
     rng = np.random.default_rng(0)
-    step = max(chunks[1], 2**20 // math.prod(shape[2:]))
-    for low in range(0, shape[0], chunks[0]):
+    across, along, *_ = shards or chunks
+    step = max(along, 2**20 // math.prod(shape[2:]))
+    for low in range(0, shape[0], across):
         for start in range(0, shape[1], step):
             stop = min(start + step, shape[1])
-            rows = min(low + chunks[0], shape[0]) - low
+            rows = min(low + across, shape[0]) - low
             values = rng.standard_normal((rows, stop - start, *shape[2:]), dtype=np.float32)
             if dtype.kind == "i":
                 values = np.round(values * 1000)
             array[low : low + rows, start:stop] = values.astype(dtype)
-    zarr.consolidate_metadata(str(partial))
+    if not shards:
+        zarr.consolidate_metadata(str(partial))
     partial.rename(path)
     return str(path)
 

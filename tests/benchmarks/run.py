@@ -99,6 +99,28 @@ MEMORY = {
         "chunks": (1, 2**22),
         "transform": {"J": 8, "Q": 1},
     },
+    "chunks ten times the block": {
+        "shape": (2, 2**24),
+        "chunks": (1, 2**23),
+        "transform": {"J": 6, "Q": 1},
+        "memory": "400 MiB",
+    },
+    "sharded source": {
+        "shape": (8, 2**20),
+        "chunks": (1, 2**15),
+        "shards": (4, 2**18),
+        "transform": {"J": 8, "Q": 4},
+    },
+    "three orders": {
+        "shape": (2, 2**19),
+        "chunks": (1, 2**17),
+        "transform": {"J": 8, "Q": [4, 1], "max_order": 3},
+    },
+    "without average": {
+        "shape": (4, 2**19),
+        "chunks": (2, 2**17),
+        "transform": {"J": 6, "Q": 8, "T": 0},
+    },
     "packed integers": {
         "shape": (8, 2**20),
         "chunks": (8, 2**17),
@@ -128,6 +150,12 @@ MEMORY = {
         "chunks": (1, 512, 512),
         "transform": {"J": 3, "L": 8, "boundary": ["reflect", "periodic"]},
         "memory": "512 MiB",
+    },
+    "images, float64": {
+        "kind": "Scattering2D",
+        "shape": (4, 512, 512),
+        "chunks": (1, 256, 256),
+        "transform": {"J": 3, "L": 4, "dtype": "float64"},
     },
     "many small images": {
         "kind": "Scattering2D",
@@ -161,6 +189,12 @@ MEMORY = {
         "chunks": (1, 128, 128, 128),
         "transform": {"J": 2, "L": 2},
     },
+    "a whole volume, float64": {
+        "kind": "HarmonicScattering3D",
+        "shape": (2, 96, 96, 96),
+        "chunks": (1, 48, 48, 48),
+        "transform": {"J": 2, "L": 2, "dtype": "float64"},
+    },
     "time and frequency": {
         "kind": "TimeFrequencyScattering",
         "shape": (2, 2**19),
@@ -173,6 +207,19 @@ MEMORY = {
         "chunks": (1, 2**17),
         "transform": {"J": 10, "J_fr": 3, "Q": 8, "format": "joint"},
         "memory": "1 GiB",
+    },
+    "joint, means, float64": {
+        "kind": "TimeFrequencyScattering",
+        "shape": (2, 2**18),
+        "chunks": (1, 2**17),
+        "transform": {
+            "J": 8,
+            "J_fr": 2,
+            "Q": 8,
+            "format": "joint",
+            "T": "global",
+            "dtype": "float64",
+        },
     },
 }
 
@@ -286,7 +333,7 @@ def memory_rows(folder: str, trial: bool) -> list[dict[str, Any]]:
     found = []
     tiny = jobs.make_archive(folder, (1, 4096), (1, 4096))
     for name, what in MEMORY.items():
-        how = {k: what[k] for k in ("dtype", "scale_factor") if k in what}
+        how = {k: what[k] for k in ("dtype", "scale_factor", "shards") if k in what}
         source = jobs.make_archive(folder, what["shape"], what["chunks"], **how)
         for pool in (
             ("cluster",) if trial or name not in ALSO_IN_THREADS else ("threads", "cluster")

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from scatdask.archive import Job
-from scatdask.archive.plan import HEAP_FACTOR, PROCESS_BYTES
+from scatdask.archive.memory import worker_bytes
 from scatdask.archive.verify import TOLERANCE
 from scatdask.cli.demo.archive import young_parts_of_zarr
 from scatdask.transforms import (
@@ -110,7 +110,7 @@ def compare(example: Example, folder: Path) -> Outcome:
     dataset.v.encoding["chunks"] = example.chunks
     with young_parts_of_zarr():
         dataset.to_zarr(source, mode="w", zarr_format=3)
-    memory = PROCESS_BYTES + int(HEAP_FACTOR * example.megabytes * 1e6)
+    memory = worker_bytes(int(example.megabytes * 1e6))
     transform = example.transform
     job = Job(source, target, transform, dims=example.dims, memory=memory)
     cuts = len(job.plan().layouts[0].grid)
