@@ -84,9 +84,9 @@ class Request:
             layouts = make_layouts(
                 self.transform, self.dims, dict(zip(variables, stored, strict=True)), self.memory
             )
-        empty, names, encoding = store.template(
-            dataset, self.transform, layouts, samplings, skipped
-        )
+        # Labels are copied as they are stored.
+        raw = sources.open_source(self.source, decode_times=False)[list(dataset.data_vars)]
+        empty, names, encoding = store.template(raw, self.transform, layouts, samplings, skipped)
         plan = Plan(self.transform, layouts, tuple(stored), names)
         if begun and plan.peak_memory > self.memory:
             raise MemoryError(

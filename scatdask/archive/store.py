@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -24,6 +24,8 @@ from scatdask.transforms import Output, Transform
 # through the memory of the client.
 _MOST_COPIED = 16 * 2**20
 
+# Labels in a chunk and in a shard of a coordinate.
+_LABELS = 2**17, 2**22
 # Smaller than plain Zstandard, and faster (tests/benchmarks/storage.py). The checksum finds what
 # a disk made of a chunk.
 _COMPRESSORS = (
@@ -98,22 +100,31 @@ def template(
         samplings=samplings,
         skipped={**skipped, **dict.fromkeys(large, "too large to be copied along")},
     )
+    for name in map(str, dataset.coords):
+        coord = dataset[name]
+        if coord.ndim and coord.dtype.kind in "iuf" and coord.size > _LABELS[0]:
+            chunk, shard = ((*(1,) * (coord.ndim - 1), size) for size in _LABELS)
+            shards = shard if coord.size > shard[-1] else None
+            encoding[name] = {"chunks": chunk, "shards": shards, "compressors": _COMPRESSORS}
     return dataset.drop_encoding(), tuple(names), encoding
 
 
 def create(target: Location, dataset: xr.Dataset, encoding: dict[str, dict[str, Any]]) -> None:
-    """Write everything of an output but its numbers.
+    """Write everything of an output but its numbers; long coordinates piece by piece.
 
     Raises
     ------
     OSError
         If the location cannot be written to.
     """
+    long: dict[Hashable, xr.DataArray] = {
+        name: dataset[name] for name in dataset.coords if name in encoding
+    }
     with warnings.catch_warnings():
         # Consolidated metadata and string types are young parts of Zarr 3; xarray reads both.
         warnings.filterwarnings("ignore", category=zarr.errors.ZarrUserWarning)
         warnings.filterwarnings("ignore", category=zarr.errors.UnstableSpecificationWarning)
-        dataset.to_zarr(
+        dataset.assign_coords(_placeholders(long)).to_zarr(
             target.url,
             mode="w",
             compute=False,
@@ -121,6 +132,22 @@ def create(target: Location, dataset: xr.Dataset, encoding: dict[str, dict[str, 
             encoding=encoding,
             storage_options=target.storage_options,
         )
+    group = zarr.open_group(target.url, mode="r+", storage_options=target.storage_options)
+    for name, coord in long.items():
+        array = group[str(name)]
+        assert isinstance(array, zarr.Array)
+        array = array.with_config({"write_empty_chunks": True})
+        for part in _boxes(array.shape, array.shards or array.chunks):
+            array[part] = coord.variable[part].values
+
+
+def _placeholders(coords: Mapping[Hashable, xr.DataArray]) -> xr.Coordinates:
+    """Return coordinates without numbers, and without the index that would ask for them."""
+    empty = {
+        name: (coord.dims, dask.array.empty(coord.shape, dtype=coord.dtype, chunks=-1), coord.attrs)
+        for name, coord in coords.items()
+    }
+    return xr.Coordinates(empty, indexes={})
 
 
 @lru_cache(maxsize=64)
@@ -141,15 +168,20 @@ def write(
     """Write whole shards of an output array; return the size of their objects."""
     array = _opened(target, name, run)
     starts = [part.indices(n)[0] for part, n in zip(region, array.shape, strict=True)]
-    size = array.shards or array.chunks
     # One after the other: zarr would encode all at once.
-    for corner in np.ndindex(*(-(-n // by) for n, by in zip(values.shape, size, strict=True))):
-        part = [slice(i * by, (i + 1) * by) for i, by in zip(corner, size, strict=True)]
-        owned = values[tuple(part)]
-        place = zip(starts, part, owned.shape, strict=True)
-        array[tuple(slice(at + p.start, at + p.start + n) for at, p, n in place)] = owned
+    for part in _boxes(values.shape, array.shards or array.chunks):
+        place = zip(starts, part, strict=True)
+        array[tuple(slice(at + p.start, at + p.stop) for at, p in place)] = values[part]
+    target.filesystem.invalidate_cache(f"{target.path}/{name}")  # sizes of what was replaced
     keys = chunk_keys(array, region)
     return sum(target.filesystem.sizes([f"{target.path}/{name}/{key}" for key in keys]))
+
+
+def _boxes(shape: tuple[int, ...], size: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
+    """Yield the boxes of a size that a shape consists of."""
+    for corner in np.ndindex(*(-(-n // by) for n, by in zip(shape, size, strict=True))):
+        each = zip(corner, shape, size, strict=True)
+        yield tuple(slice(i * by, min((i + 1) * by, n)) for i, n, by in each)
 
 
 def region(layout: Layout, block: int, output: Output) -> tuple[slice, ...]:

@@ -14,8 +14,9 @@ from scatdask.labels.ticks import Ticks, as_ticks, check_kind
 if TYPE_CHECKING:
     import xarray as xr
 
-# Values of a coordinate that are in memory at once.
+# Values of a coordinate that are looked at together, and that are read at once at most.
 BLOCK = 2**20
+_LARGEST_PIECE = 2**23
 
 _SECONDS = ("s", "sec", "secs", "second", "seconds")
 _METRES = ("m", "metre", "metres", "meter", "meters")
@@ -142,13 +143,23 @@ def sampling(coord: xr.DataArray | None, dim: Hashable, *, may_decrease: bool = 
 
 def _blocks(coord: xr.DataArray, dim: Hashable) -> Iterator[tuple[int, Ticks]]:
     """Yield blocks that share one value with the next, each with the index of its first."""
-    n = coord.sizes[dim]
-    origin: Any = None
-    for first in range(0, n - 1, BLOCK):
-        values = coord.variable.isel({dim: slice(first, first + BLOCK + 1)}).values
-        if origin is None:
-            origin = values[0]
-        yield first, as_ticks(values, origin, dim)
+    size = _piece(coord.encoding.get("preferred_chunks", {}).get(dim, 1))
+    values: Any = None
+    for start in range(0, coord.sizes[dim], size):
+        piece = coord.variable.isel({dim: slice(start, start + size)}).values
+        if values is None:
+            values, offset, origin = piece, 0, piece[0]
+        else:
+            values, offset = np.concatenate([values[-1:], piece]), start - 1
+        for first in range(0, len(values) - 1, BLOCK):
+            yield offset + first, as_ticks(values[first : first + BLOCK + 1], origin, dim)
+
+
+def _piece(chunk: int) -> int:
+    """Return how many values to read at once: whole chunks, for each is decoded as a whole."""
+    if chunk > _LARGEST_PIECE:
+        return _LARGEST_PIECE
+    return chunk * max(BLOCK // chunk, 1)
 
 
 def _runs_backwards(ticks: Ticks) -> bool:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import xarray as xr
 import zarr
 
-from scatdask import Scattering1D, labels
+from scatdask import Job, Scattering1D, labels
 from scatdask.archive import chunking, store
 from scatdask.archive.layout import Layout
 from scatdask.archive.locations import Location, check_apart
+from scatdask.archive.work import Task, run_task
+from tests.archive.common import begin
 
 
 @pytest.mark.parametrize(
@@ -155,3 +159,49 @@ def test_a_bit_that_flips_on_the_disk_is_found(tmp_path, rng, n):
     path.write_bytes(stored)
     with pytest.raises(ValueError, match="checksum"):
         group[name][place]
+
+
+def test_long_coordinates_are_copied_as_stored_piece_by_piece(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "_LABELS", (100, 300))
+    n = 20_000
+    labelled = xr.Dataset(
+        {"v": (("channel", "time"), np.zeros((2, n), "f4"))},
+        coords={
+            "time": xr.date_range("2024-01-01", periods=n, freq="10ms"),
+            "depth": (("channel", "time"), np.arange(2.0 * n).reshape(2, n), {"units": "m"}),
+        },
+    )
+    labelled.time.encoding.update(units="milliseconds since 2024-01-01", dtype="i4")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
+        labelled.to_zarr(tmp_path / "in.zarr")
+    job = Job(tmp_path / "in.zarr", tmp_path / "out.zarr", Scattering1D(J=4), dim="time")
+    begin(job)
+    group = zarr.open_group(tmp_path / "out.zarr", mode="r")
+    assert (group["time"].chunks, group["time"].shards) == ((100,), (300,))
+    assert group["time"].dtype == "i4"
+    assert group["depth"].chunks == (1, 100)
+    with xr.open_zarr(tmp_path / "out.zarr") as out:
+        xr.testing.assert_identical(
+            out.time.drop_vars("time"), labelled.time[::16].drop_vars("time")
+        )
+        np.testing.assert_array_equal(out.depth, labelled.depth[:, ::16])
+        assert out.depth.attrs == {"units": "m"}
+
+
+def test_workers_write_shards_and_no_metadata(tmp_path):
+    source = xr.Dataset({"v": (("channel", "time"), np.zeros((2, 5000), "f4"))})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
+        source.to_zarr(tmp_path / "in.zarr")
+    work = begin(Job(tmp_path / "in.zarr", tmp_path / "out.zarr", Scattering1D(J=4), dim="time"))
+
+    def files():
+        found = [path for path in (tmp_path / "out.zarr").rglob("*") if path.is_file()]
+        return {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in found}
+
+    before = files()
+    run_task(work, Task(0, work.n_blocks - 1))
+    after = files()
+    assert {path: after[path] for path in before} == before
+    assert {path.parts[-4] for path in after.keys() - before.keys()} == {"c"}
