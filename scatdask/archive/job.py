@@ -16,8 +16,8 @@ from dask.utils import parse_bytes
 from scatdask.archive.beginning import find, make_work, prepare
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.locations import Location, check_apart
+from scatdask.archive.places import choose_pool
 from scatdask.archive.plan import Plan
-from scatdask.archive.pools import choose_pool
 from scatdask.archive.progress import progress_bar
 from scatdask.archive.report.notebook import job_html
 from scatdask.archive.reports import Report, Status, read_status

@@ -19,8 +19,10 @@ import threadpoolctl
 import xarray as xr
 
 from scatdask import Job, Scattering1D
+from scatdask.archive.client_pool import ClientPool
 from scatdask.archive.memory import PROCESS_BYTES
-from scatdask.archive.pools import ClientPool, ThreadPool, choose_pool
+from scatdask.archive.places import choose_pool
+from scatdask.archive.pools import ThreadPool
 from scatdask.archive.receipts import Receipt
 from scatdask.archive.work import Outcome, Task, Work
 from scatdask.errors import BlocksFailedError, WorkersLostError
@@ -313,8 +315,8 @@ def test_connection_that_breaks_while_workers_are_counted_is_said():
 
 
 def test_workers_that_have_gone_are_waited_for_as_long_as_the_grace(monkeypatch):
-    monkeypatch.setattr("scatdask.archive.pools._POLL_SECONDS", 0.0)
-    monkeypatch.setattr("scatdask.archive.pools._GRACE_SECONDS", 0.05)
+    monkeypatch.setattr("scatdask.archive.client_pool._POLL_SECONDS", 0.0)
+    monkeypatch.setattr("scatdask.archive.client_pool._GRACE_SECONDS", 0.05)
     never = ClientPool(FakeClient(0))
     gone = ClientPool(FakeClient(2, 0))
     back = ClientPool(FakeClient(2, 0, 1, 0))
@@ -327,8 +329,8 @@ def test_workers_that_have_gone_are_waited_for_as_long_as_the_grace(monkeypatch)
 
 
 def test_workers_that_are_still_in_the_queue_are_waited_for(archive, monkeypatch):
-    monkeypatch.setattr("scatdask.archive.pools._POLL_SECONDS", 0.1)
-    monkeypatch.setattr("scatdask.archive.pools._GRACE_SECONDS", 0.0)
+    monkeypatch.setattr("scatdask.archive.client_pool._POLL_SECONDS", 0.1)
+    monkeypatch.setattr("scatdask.archive.client_pool._GRACE_SECONDS", 0.0)
     with (
         distributed.LocalCluster(
             n_workers=0, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
@@ -347,6 +349,6 @@ def test_threads_are_as_many_as_memory_holds_blocks(monkeypatch, blocks_that_fit
     block_memory = 10**9
     memory = PROCESS_BYTES + int(blocks_that_fit * block_memory)
     monkeypatch.setattr("distributed.system.MEMORY_LIMIT", memory)
-    monkeypatch.setattr("scatdask.archive.pools.CPU_COUNT", 8)
+    monkeypatch.setattr("scatdask.archive.places.CPU_COUNT", 8)
     with choose_pool(None, None, None, block_memory) as pool:
         assert pool.threads == threads

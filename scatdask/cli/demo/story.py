@@ -15,7 +15,7 @@ import xarray as xr
 from dask.utils import format_bytes
 
 from scatdask.archive import Job
-from scatdask.archive.pools import local_client
+from scatdask.archive.places import local_client
 from scatdask.archive.verify import TOLERANCE
 from scatdask.cli.demo.archive import VARIABLE, copy_station, write_day
 from scatdask.cli.demo.day import RATE, Day
