@@ -13,6 +13,10 @@ class MissingChunksError(ScatdaskError):
     """Chunks of the source do not exist, so their samples would be read as fill values."""
 
 
+class ChunkError(ScatdaskError):
+    """A chunk that is stored cannot be decoded."""
+
+
 class OutputExistsError(ScatdaskError):
     """The output holds something that this job did not write."""
 

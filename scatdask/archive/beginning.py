@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 from scatdask._version import __version__
 from scatdask.archive import store
@@ -95,4 +96,5 @@ def make_work(request: Request, plan: Plan, output: str) -> Work:
     """Return what the workers of a new run need to know."""
     run = uuid.uuid4().hex
     transform, layouts = request.transform, plan.layouts
-    return Work(request.source, request.target, transform, layouts, plan.names, run, output)
+    source = replace(request.source, is_complete=request.missing_chunks == "error")
+    return Work(source, request.target, transform, layouts, plan.names, run, output)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scatdask.archive.locations import Location
+from scatdask.archive.retries import patient
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Folder:
     def _path(self, name: str) -> str:
         return posixpath.join(self.location.path, name) if name else self.location.path
 
+    @patient
     def read(self, name: str) -> bytes:
         """Return the content of a file.
 
@@ -34,6 +36,7 @@ class Folder:
         """
         return bytes(self.location.filesystem.cat_file(self._path(name)))
 
+    @patient
     def write(self, name: str, content: bytes) -> None:
         """Write a file, in place of another of its name."""
         if not self.location.is_local:  # object stores see to it that none is torn
@@ -50,19 +53,25 @@ class Folder:
             raise
 
     def create(self, name: str, content: bytes) -> bool:
-        """Write a file that does not exist; False if it does."""
+        """Write a file that does not exist, of content like no other; False if it does."""
         try:
-            if self.location.is_local:  # where fsspec would first look and then write
-                path = Path(self._path(name))
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with path.open("xb") as file:
-                    file.write(content)
-            else:
-                self.location.filesystem.pipe_file(self._path(name), content, mode="create")
+            self._create(name, content)
         except FileExistsError:
-            return False
+            # It may be ours, of a try that was said to have failed.
+            return self.read_all("", [name]).get(name) == content
         return True
 
+    @patient
+    def _create(self, name: str, content: bytes) -> None:
+        if not self.location.is_local:
+            self.location.filesystem.pipe_file(self._path(name), content, mode="create")
+            return
+        path = Path(self._path(name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as file:  # where fsspec would first look and then write
+            file.write(content)
+
+    @patient
     def names(self, folder: str = "") -> list[str]:
         """Return the names of the files in a folder of this one, in order."""
         filesystem, path = self.location.filesystem, self._path(folder)
@@ -75,11 +84,12 @@ class Folder:
         names = map(posixpath.basename, files)
         return sorted(name for name in names if not name.endswith(".partial"))
 
+    @patient
     def read_all(self, folder: str, names: list[str]) -> dict[str, bytes]:
         """Return the contents of files of a folder; those that are gone by now are left out."""
         if not names:
             return {}
-        paths = {self._path(f"{folder}/{name}"): name for name in names}
+        paths = {self._path(f"{folder}/{name}" if folder else name): name for name in names}
         found = self.location.filesystem.cat(list(paths), on_error="return")
         contents = {}
         for path, content in found.items():
@@ -90,6 +100,7 @@ class Folder:
             contents[paths[path]] = bytes(content)
         return contents
 
+    @patient
     def remove(self, folder: str, names: list[str]) -> None:
         """Remove files of a folder; those that are gone are no matter."""
         for name in names:
@@ -98,6 +109,7 @@ class Folder:
             except FileNotFoundError:
                 continue
 
+    @patient
     def exists(self, name: str = "") -> bool:
         """Say whether a file is there, or the folder itself."""
         filesystem, path = self.location.filesystem, self._path(name)

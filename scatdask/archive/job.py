@@ -6,7 +6,6 @@ import contextlib
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +36,8 @@ from scatdask.transforms import Transform
 if TYPE_CHECKING:
     import distributed
 
+    from scatdask.archive.locations import Place
+
 
 class Job:
     """Transform a Zarr archive of any size into another.
@@ -49,9 +50,10 @@ class Job:
 
     Parameters
     ----------
-    source : path or URL
-        Zarr group to read.
-    target : path or URL
+    source : path, URL or store
+        Zarr group to read. A store is an `S3Store`, `GCSStore` or `AzureStore` of obstore, or
+        zarr's `ObjectStore`, `FsspecStore` or `LocalStore`.
+    target : path, URL or store
         Zarr group to write; a folder ``<target>.ledger`` appears beside it.
     transform : Transform
         Such as `Scattering1D`.
@@ -75,7 +77,8 @@ class Job:
     Raises
     ------
     TypeError
-        If not exactly one of `dim` and `dims` is given.
+        If not exactly one of `dim` and `dims` is given, or a store or an option cannot be sent to
+        workers.
     ValueError
         If `target` is, holds, or lies inside `source`.
 
@@ -97,8 +100,8 @@ class Job:
 
     def __init__(
         self,
-        source: str | PathLike[str],
-        target: str | PathLike[str],
+        source: Place,
+        target: Place,
         transform: Transform,
         *,
         dim: str | None = None,

@@ -13,10 +13,13 @@ from typing import Any
 import xarray as xr
 import zarr
 
+from scatdask.archive.faults import Fault, fault_of
 from scatdask.archive.locations import Location
+from scatdask.archive.retries import patient, try_again
+from scatdask.archive.stores import readable_store
 from scatdask.blocks import Block
 from scatdask.blocks.function import Pieces
-from scatdask.errors import MissingChunksError
+from scatdask.errors import ChunkError, MissingChunksError, ScatdaskError
 
 
 def open_source(location: Location, *, decode_times: bool) -> xr.Dataset:
@@ -32,8 +35,7 @@ def open_source(location: Location, *, decode_times: bool) -> xr.Dataset:
     except (FileNotFoundError, zarr.errors.GroupNotFoundError) as error:
         raise FileNotFoundError(f"no Zarr group at {location.url!r}") from error
     return xr.open_zarr(
-        location.url,
-        storage_options=location.storage_options,
+        readable_store(location),
         chunks=None,
         consolidated=group.metadata.consolidated_metadata is not None,
         decode_times=decode_times,
@@ -44,7 +46,7 @@ def open_source(location: Location, *, decode_times: bool) -> xr.Dataset:
 @lru_cache(maxsize=16)
 def _opened(location: Location, run: str) -> xr.Dataset:
     """Open a source; `run` keeps one that was written anew from being taken for the old."""
-    return open_source(location, decode_times=False)
+    return try_again(lambda: open_source(location, decode_times=False), is_known_to_exist=True)
 
 
 def read_block(
@@ -77,6 +79,13 @@ def read_block(
     list of array, each of shape (rows, *samples)
         Nested once for each core dimension, as `transform_block` takes them. Packed integers are
         decoded, and their fill value is NaN.
+
+    Raises
+    ------
+    ChunkError
+        If a chunk cannot be decoded.
+    MissingChunksError
+        If one does not exist, in a location that is complete.
     """
     dataset = open_source(location, decode_times=False) if run is None else _opened(location, run)
     array = dataset[variable]
@@ -87,14 +96,42 @@ def read_block(
         if axis < len(dims):
             pieces = block[axis].pieces
             return [read({**ranges, dims[axis]: slice(*piece)}) for piece in pieces]
-        part = array.isel({**batch, **ranges}).transpose(*batch, *dims).values
+        selection = {**batch, **ranges}
+        try:
+            part = array.isel(selection).transpose(*batch, *dims).values
+        except Exception as error:
+            if fault_of(error) is not Fault.BLOCK or isinstance(error, ScatdaskError):
+                raise
+            stored = stored_array(location, variable)
+            if found := _undecodable(stored, tuple(selection[str(dim)] for dim in array.dims)):
+                raise ChunkError(found) from error
+            raise
         return part.reshape(rows, *part.shape[len(batch) :])
 
     return read({})
 
 
+def _undecodable(array: zarr.Array, region: tuple[slice, ...]) -> str:
+    """Say which chunks of a region cannot be read, each by itself; nothing if all can."""
+    found = []
+    for index in touched_chunks(array, region):
+        place = tuple(
+            slice(i * size, min((i + 1) * size, n))
+            for i, size, n in zip(index, chunk_shape(array), array.shape, strict=True)
+        )
+        try:
+            array[place]
+        except Exception as error:
+            key = array.metadata.encode_chunk_key(index)
+            found.append(
+                f"chunk {key} of variable {array.basename!r} cannot be decoded: "
+                f"{type(error).__name__}: {error}"
+            )
+    return "; ".join(found)
+
+
 def _group(location: Location) -> zarr.Group:
-    return zarr.open_group(location.url, mode="r", storage_options=location.storage_options)
+    return zarr.open_group(readable_store(location), mode="r")
 
 
 def stored_array(location: Location, variable: str) -> zarr.Array:
@@ -109,6 +146,7 @@ def chunk_shape(array: zarr.Array) -> tuple[int, ...]:
     return tuple(max(size, 1) for size in array.shards or array.chunks)
 
 
+@patient
 def present_keys(location: Location, array: zarr.Array) -> set[str]:
     """Return the keys of the chunks of an array that are in the store, from one listing."""
     filesystem, root = location.filesystem, location.path.rstrip("/")
@@ -117,13 +155,18 @@ def present_keys(location: Location, array: zarr.Array) -> set[str]:
     return {key[len(base) + 1 :] for key in filesystem.find(base)}
 
 
-def chunk_keys(array: zarr.Array, region: tuple[slice, ...]) -> Iterator[str]:
-    """Yield the keys of the chunks that a region of an array touches."""
+def touched_chunks(array: zarr.Array, region: tuple[slice, ...]) -> Iterator[tuple[int, ...]]:
+    """Yield the indices of the chunks that a region of an array touches."""
     touched = []
     for part, n, size in zip(region, array.shape, chunk_shape(array), strict=True):
         start, stop, _ = part.indices(n)
         touched.append(range(start // size, -(-stop // size)))
-    return map(array.metadata.encode_chunk_key, itertools.product(*touched))
+    return itertools.product(*touched)
+
+
+def chunk_keys(array: zarr.Array, region: tuple[slice, ...]) -> Iterator[str]:
+    """Yield the keys of the chunks that a region of an array touches."""
+    return map(array.metadata.encode_chunk_key, touched_chunks(array, region))
 
 
 def check_chunks(location: Location, variable: str) -> None:

@@ -15,7 +15,9 @@ import zarr.codecs
 
 from scatdask.archive.layout import Layout
 from scatdask.archive.locations import Location
-from scatdask.archive.source import chunk_keys
+from scatdask.archive.retries import patient, tally, try_again
+from scatdask.archive.source import chunk_shape
+from scatdask.archive.stores import writable_store
 from scatdask.errors import OutputExistsError
 from scatdask.labels import Sampling, assemble_dataset, output_names
 from scatdask.transforms import Output, Transform
@@ -46,6 +48,7 @@ def check_replaceable(target: Location) -> None:
         )
 
 
+@patient
 def remove(target: Location) -> None:
     """Remove an output."""
     if target.exists:
@@ -125,14 +128,13 @@ def create(target: Location, dataset: xr.Dataset, encoding: dict[str, dict[str, 
         warnings.filterwarnings("ignore", category=zarr.errors.ZarrUserWarning)
         warnings.filterwarnings("ignore", category=zarr.errors.UnstableSpecificationWarning)
         dataset.assign_coords(_placeholders(long)).to_zarr(
-            target.url,
+            writable_store(target),
             mode="w",
             compute=False,
             consolidated=True,
             encoding=encoding,
-            storage_options=target.storage_options,
         )
-    group = zarr.open_group(target.url, mode="r+", storage_options=target.storage_options)
+    group = zarr.open_group(writable_store(target), mode="r+")
     for name, coord in long.items():
         array = group[str(name)]
         assert isinstance(array, zarr.Array)
@@ -153,7 +155,8 @@ def _placeholders(coords: Mapping[Hashable, xr.DataArray]) -> xr.Coordinates:
 @lru_cache(maxsize=64)
 def _opened(target: Location, name: str, run: str) -> zarr.Array:
     """Open an array for writing; `run` keeps an output made anew from being taken for the old."""
-    array = zarr.open_group(target.url, mode="r+", storage_options=target.storage_options)[name]
+    store = writable_store(target)
+    array = try_again(lambda: zarr.open_group(store, mode="r+")[name], is_known_to_exist=True)
     assert isinstance(array, zarr.Array)
     return array.with_config({"write_empty_chunks": True})
 
@@ -165,16 +168,24 @@ def write(
     region: tuple[slice, ...],
     values: np.ndarray,
 ) -> int:
-    """Write whole shards of an output array; return the size of their objects."""
-    array = _opened(target, name, run)
-    starts = [part.indices(n)[0] for part, n in zip(region, array.shape, strict=True)]
+    """Write whole shards of an output array; return their bytes as they are stored.
+
+    Raises
+    ------
+    ValueError
+        If a shard is not written as a whole: what it held before would be lost.
+    """
+    array, before = _opened(target, name, run), tally().stored
+    size = chunk_shape(array)
+    bounds = [part.indices(n)[:2] for part, n in zip(region, array.shape, strict=True)]
+    for (start, stop), n, by in zip(bounds, array.shape, size, strict=True):
+        if start % by or (stop % by and stop != n):
+            raise ValueError(f"samples {start} to {stop} of {name!r} are not whole shards of {by}")
     # One after the other: zarr would encode all at once.
-    for part in _boxes(values.shape, array.shards or array.chunks):
-        place = zip(starts, part, strict=True)
-        array[tuple(slice(at + p.start, at + p.stop) for at, p in place)] = values[part]
-    target.filesystem.invalidate_cache(f"{target.path}/{name}")  # sizes of what was replaced
-    keys = chunk_keys(array, region)
-    return sum(target.filesystem.sizes([f"{target.path}/{name}/{key}" for key in keys]))
+    for part in _boxes(values.shape, size):
+        place = zip(bounds, part, strict=True)
+        array[tuple(slice(at + p.start, at + p.stop) for (at, _), p in place)] = values[part]
+    return tally().stored - before
 
 
 def _boxes(shape: tuple[int, ...], size: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:

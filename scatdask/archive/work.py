@@ -18,6 +18,7 @@ from scatdask.archive.locations import Location
 from scatdask.archive.metrics import meter_receipts
 from scatdask.archive.process import prepare_process, release_memory
 from scatdask.archive.receipts import Receipt, merge
+from scatdask.archive.retries import retries_so_far
 from scatdask.archive.source import read_block
 from scatdask.blocks import combine_sums, transform_block
 from scatdask.blocks.function import Pieces
@@ -137,7 +138,7 @@ def run_block(work: Work, block: int) -> Receipt:
     OutputExistsError
         If the output was replaced since the run began.
     """
-    started = time.time()
+    started, repeated = time.time(), retries_so_far()
     layout, names, own = work.locate(block)
     arrays, read, compute, n_bytes = compute_block(
         work.source, work.transform, layout, own, work.run
@@ -162,6 +163,7 @@ def run_block(work: Work, block: int) -> Receipt:
         bytes_written=written,
         bytes_stored=stored,
         missing=missing,
+        retries=retries_so_far() - repeated,
         environment=identity(environment()),
     )
 

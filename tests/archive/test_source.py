@@ -5,10 +5,11 @@ import pytest
 import xarray as xr
 import zarr
 
+from scatdask.archive import retries
 from scatdask.archive import source as sources
 from scatdask.archive.locations import Location
 from scatdask.blocks import Slab
-from scatdask.errors import MissingChunksError
+from scatdask.errors import ChunkError, MissingChunksError
 
 
 def remove_chunk(path, variable: str, index: tuple[int, ...]) -> str:
@@ -69,6 +70,58 @@ def test_missing_shard_is_named(tmp_path):
     array[:20] = 1.0
     with pytest.raises(MissingChunksError, match=r"1 of 2 chunks .*c/1"):
         sources.check_chunks(Location.of(path), "v")
+
+
+def read_all(path, *, is_complete=True):
+    location = Location(str(path), is_complete=is_complete)
+    block = (Slab(0, 40, 0, 40, ((0, 40),), 40),)
+    return sources.read_block(location, "v", ("time",), block, {}, run="0")
+
+
+@pytest.fixture
+def sharded(tmp_path):
+    """An archive of 40 ones in two shards of four chunks."""
+    path = tmp_path / "sharded.zarr"
+    group = zarr.open_group(path, mode="w")
+    array = group.create_array(
+        "v", shape=(40,), chunks=(5,), shards=(20,), dtype="f4", dimension_names=["time"]
+    )
+    array[:] = 1.0
+    return path
+
+
+def test_corrupt_chunk_is_named(write_archive):
+    path = write_archive(xr.Dataset({"v": ("time", np.ones(40))}), chunks={"time": 5})
+    for index in (2, 6):
+        (path / "v" / "c" / str(index)).write_bytes(b"not what a codec wrote")
+    with pytest.raises(
+        ChunkError, match=r"chunk c/2 of variable 'v' cannot be decoded: .*; chunk c/6 "
+    ):
+        read_all(path)
+
+
+@pytest.mark.parametrize("left", [0, 1, 30, 100])
+def test_torn_shard_is_named(sharded, left):
+    shard = sharded / "v" / "c" / "1"
+    shard.write_bytes(shard.read_bytes()[:left])
+    with pytest.raises(ChunkError, match="c/1"):
+        read_all(sharded)
+
+
+def test_chunk_that_goes_during_a_run_is_named(sharded, monkeypatch):
+    monkeypatch.setattr(retries, "_FIRST_WAIT", 0.0)
+    np.testing.assert_array_equal(read_all(sharded), np.ones((1, 1, 40)))
+    key = remove_chunk(sharded, "v", (1,))
+    with pytest.raises(MissingChunksError, match=f"chunk 'v/{key}' is not in"):
+        read_all(sharded)
+    (read,) = read_all(sharded, is_complete=False)
+    assert read.sum() == 20
+
+
+def test_error_that_is_no_chunks_fault_is_left_alone(sharded):
+    block = (Slab(0, 40, 0, 40, ((0, 40),), 40),)
+    with pytest.raises(ValueError, match="channel"):
+        sources.read_block(Location.of(sharded), "v", ("time",), block, {"channel": slice(0, 1)})
 
 
 def test_fingerprint_knows_the_source_by_its_metadata(write_archive):

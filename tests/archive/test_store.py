@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,6 +96,31 @@ def test_block_of_nan_is_written_so_that_a_hole_is_a_hole(tmp_path):
     region = (slice(0, 1), slice(None), slice(0, 32))
     store.write(Location.of(target), "v", "0", region, np.full((1, 13, 32), np.nan, "f4"))
     assert zarr.open_group(target, mode="r")["v"].nchunks_initialized == 1
+
+
+def test_bytes_as_stored_are_counted(tmp_path):
+    target, _ = empty_output(tmp_path)
+    region = (slice(0, 1), slice(None), slice(0, 64))
+    values = np.random.default_rng(0).standard_normal((1, 13, 64)).astype("f4")
+    stored = store.write(Location.of(target), "v", "0", region, values)
+    files = [path for path in Path(target, "v", "c").rglob("*") if path.is_file()]
+    assert len(files) == 2
+    assert stored == sum(path.stat().st_size for path in files)
+
+
+@pytest.mark.parametrize("samples", [slice(16, 48), slice(0, 16), slice(0, 62)])
+def test_part_of_a_chunk_is_not_written(tmp_path, samples):
+    target, _ = empty_output(tmp_path)
+    region = (slice(0, 1), slice(None), samples)
+    with pytest.raises(ValueError, match="not whole shards of 32"):
+        store.write(Location.of(target), "v", "0", region, np.ones((1, 13, 1), "f4"))
+
+
+def test_last_chunk_is_whole_as_far_as_there_are_samples(tmp_path):
+    target, _ = empty_output(tmp_path)
+    region = (slice(0, 1), slice(None), slice(32, 63))
+    store.write(Location.of(target), "v", "0", region, np.ones((1, 13, 31), "f4"))
+    assert zarr.open_group(target, mode="r")["v"][0, :, 32:].sum() == 13 * 31
 
 
 def test_each_rate_has_an_array_of_its_own(tmp_path):

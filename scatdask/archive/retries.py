@@ -1,0 +1,122 @@
+"""Requests to stores are tried again where that may help, and counted."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from scatdask.archive.faults import Fault, fault_of
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MOST_TRIES = 8
+# What is said not to exist, and should, is asked for so often.
+_MOST_TRIES_ABSENT = 4
+# Before each further try a random time, up to 0.2, 0.4, 0.8, ... seconds, so that a service that
+# is asked too much is asked less, and by many workers at different times: on average 13 s in all.
+_FIRST_WAIT, _LONGEST_WAIT = 0.2, 30.0
+
+
+@dataclass
+class Tally:
+    """What stores have counted for one thread.
+
+    Attributes
+    ----------
+    retries : int
+        Requests that were made once more.
+    stored : int
+        Bytes of chunks as they were written to the store.
+    """
+
+    retries: int = 0
+    stored: int = 0
+
+
+# Zarr makes its requests on another thread, which works with a copy of the context of the thread
+# that asked: the same tally.
+_tally: ContextVar[Tally] = ContextVar("_tally")
+
+
+def tally() -> Tally:
+    """Return the tally of this thread, which counts from the first time that it is asked for."""
+    try:
+        return _tally.get()
+    except LookupError:
+        _tally.set(Tally())
+        return _tally.get()
+
+
+def retries_so_far() -> int:
+    """Return how many requests this thread had to make again since it first asked."""
+    return tally().retries
+
+
+def try_again(call: Callable[[], T], *, is_known_to_exist: bool = False) -> T:
+    """Call a function, and again after a while if it raises what may pass.
+
+    Parameters
+    ----------
+    call : callable
+        Without arguments; may be called several times.
+    is_known_to_exist : bool, default False
+        Whether FileNotFoundError may pass too.
+
+    Raises
+    ------
+    Exception
+        What the last call raised.
+    """
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            return call()
+        except Exception as error:
+            if not _is_worth_another(error, tries, is_known_to_exist):
+                raise
+        time.sleep(_wait(tries))
+
+
+def patient(function: Callable[P, T]) -> Callable[P, T]:
+    """Make a function that `try_again` calls."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        return try_again(lambda: function(*args, **kwargs))
+
+    return call
+
+
+async def try_again_async(
+    call: Callable[[], Awaitable[T]], *, is_known_to_exist: bool = False
+) -> T:
+    """Await what a function returns, as `try_again` calls one."""
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            return await call()
+        except Exception as error:
+            if not _is_worth_another(error, tries, is_known_to_exist):
+                raise
+        await asyncio.sleep(_wait(tries))
+
+
+def _is_worth_another(error: Exception, tries: int, is_known_to_exist: bool) -> bool:
+    if isinstance(error, FileNotFoundError):
+        return is_known_to_exist and tries < _MOST_TRIES_ABSENT
+    return fault_of(error) is Fault.TRANSIENT and tries < MOST_TRIES
+
+
+def _wait(tries: int) -> float:
+    """Count another try, and return the seconds to wait before it."""
+    tally().retries += 1
+    return random.uniform(0.0, min(_FIRST_WAIT * 2.0 ** (tries - 1), _LONGEST_WAIT))
