@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
+from typing import Any
+
+import numpy as np
 
 from scatdask._version import __version__
-from scatdask.archive import store
+from scatdask.archive import changes, growth, store
+from scatdask.archive.layout import Layout
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.lock import Lock
 from scatdask.archive.plan import Plan
-from scatdask.archive.request import Request
+from scatdask.archive.request import Prospect, Request
 from scatdask.archive.work import Work
 from scatdask.errors import OutputExistsError
 
 
-def prepare(request: Request, lock: Lock, *, overwrite: bool) -> tuple[Work, Plan]:
-    """Make the output, or find the one that an earlier run began.
+def prepare(
+    request: Request, lock: Lock, *, overwrite: bool, changed: str = "error"
+) -> tuple[Work, Plan]:
+    """Make the output, or find the one that an earlier run began, and extend it if need be.
 
     Parameters
     ----------
@@ -25,6 +31,8 @@ def prepare(request: Request, lock: Lock, *, overwrite: bool) -> tuple[Work, Pla
         Taken here, once nothing is wrong with the job.
     overwrite : bool
         Replace an output that exists, whoever wrote it; what is not Zarr is left alone.
+    changed : {"error", "recompute"}
+        What to do where the source was written anew since the output was begun.
 
     Raises
     ------
@@ -32,15 +40,17 @@ def prepare(request: Request, lock: Lock, *, overwrite: bool) -> tuple[Work, Pla
         If the output is another job's.
     OutputBusyError
         If another run is writing it.
+    SourceChangedError
+        If chunks of the source have changed.
     """
     ledger = Ledger(request.target)
     record = None if overwrite else ledger.read()
-    plan, empty, encoding = request.plan(record)
+    prospect = request.consider(record)
     if overwrite:
         if not ledger.exists():
             store.check_replaceable(request.target)
     elif record is not None:
-        request.check_same(record, plan.variables)
+        request.check_same(record, prospect.plan.variables)
     elif request.target.exists:
         raise OutputExistsError(
             f"{request.target.url!r} exists, and no ledger beside it says that a job wrote it: "
@@ -49,27 +59,99 @@ def prepare(request: Request, lock: Lock, *, overwrite: bool) -> tuple[Work, Pla
     lock.acquire()
     if not overwrite and ledger.read() != record:  # another run began it since
         record = ledger.read()
-        plan, empty, encoding = request.plan(record)
+        prospect = request.consider(record)
         if record is not None:
-            request.check_same(record, plan.variables)
+            request.check_same(record, prospect.plan.variables)
     if record is not None and record["is_made"] and request.target.exists:
-        return make_work(request, plan, record["output"]), plan
+        output = _continue(request, ledger, record, prospect, changed)
+    else:
+        output = _make(request, ledger, prospect)
+    return make_work(request, prospect.plan, output), prospect.plan
+
+
+def _make(request: Request, ledger: Ledger, prospect: Prospect) -> str:
+    """Make an output; return its identity."""
     ledger.remove()
-    output = uuid.uuid4().hex
-    record = {
-        **request.identity(plan.variables),
-        "layouts": [layout.to_dict() for layout in plan.layouts],
-        "plan": plan.to_dict(),
-        "output": output,
-        "is_made": False,
-        "scatdask_version": __version__,
-    }
+    record = _record(request, prospect, is_made=False)
     # Said before anything is written, so that what a run leaves that dies here is known as ours.
     ledger.write(record)
     store.remove(request.target)
-    store.create(request.target, empty, encoding)
+    store.create(request.target, prospect.empty, prospect.encoding)
+    ledger.keep(record["output"], changes.to_bytes(prospect.digests))
     ledger.write({**record, "is_made": True})
-    return make_work(request, plan, output), plan
+    return str(record["output"])
+
+
+def _continue(
+    request: Request, ledger: Ledger, record: dict[str, Any], prospect: Prospect, changed: str
+) -> str:
+    """Take an output up where it was left; return its identity, another one if it has grown."""
+    plan, former = prospect.plan, prospect.former
+    assert former is not None
+    output = str(record["output"])
+    kept = ledger.kept(output)
+    again = _changed_blocks(request, plan, former, changes.from_bytes(kept), prospect, changed)
+    if again.any():
+        ledger.forget(output, again)
+    if plan.layouts == former:
+        if again.any():
+            ledger.keep(output, changes.to_bytes(prospect.digests))
+        return output
+    pairs = list(zip(former, plan.layouts, strict=True))
+    transform = request.transform
+    if any(a.output_chunks(transform) != b.output_chunks(transform) for a, b in pairs):
+        return _make(request, ledger, prospect)  # blocks are whole signals, and those are others
+    rows = ledger.history(output, len(again))
+    numbers, first = [], 0
+    for old, new in pairs:
+        number = growth.new_numbers(transform, old, new)
+        numbers.append(np.where(number >= 0, number + first, -1))
+        first += new.n_blocks
+    grown = _record(request, prospect, is_made=True)
+    store.extend(request.target, prospect.empty, prospect.encoding, plan.names)
+    ledger.begin(grown["output"], growth.renumbered(rows, np.concatenate(numbers)))
+    ledger.keep(grown["output"], changes.to_bytes(prospect.digests))
+    ledger.write(grown)  # now it is the longer output; before, it is the shorter one with a tail
+    ledger.tidy(grown["output"])
+    return str(grown["output"])
+
+
+def _changed_blocks(
+    request: Request,
+    plan: Plan,
+    former: tuple[Layout, ...],
+    old: dict[str, np.ndarray],
+    prospect: Prospect,
+    changed: str,
+) -> np.ndarray:
+    """Return which of the former blocks read from chunks of the source that have changed.
+
+    Raises
+    ------
+    SourceChangedError
+        If there are any, and they are not to be computed again.
+    """
+    parts = []
+    for layout, stored in zip(former, plan.stored, strict=True):
+        name, now = layout.variable, prospect.digests[layout.variable]
+        objects = changes.changed(old[name], now, stored, layout.sizes)
+        if changed == "error":
+            changes.check(name, request.source, objects)
+        parts.append(changes.touched(request.transform, layout, stored, objects))
+    return np.concatenate(parts)
+
+
+def _record(request: Request, prospect: Prospect, *, is_made: bool) -> dict[str, Any]:
+    """Return what a ledger says of a new output."""
+    plan = prospect.plan
+    return {
+        **request.identity(plan.variables),
+        "layouts": [layout.to_dict() for layout in plan.layouts],
+        "plan": plan.to_dict(),
+        "output": uuid.uuid4().hex,
+        "is_made": is_made,
+        "scatdask_version": __version__,
+    }
 
 
 def find(request: Request) -> tuple[Work, Plan]:
@@ -80,16 +162,20 @@ def find(request: Request) -> tuple[Work, Plan]:
     FileNotFoundError
         If there is none.
     OutputExistsError
-        If it is another job's.
+        If it is another job's, or the source is longer now.
     """
     record = Ledger(request.target).read()
     if record is None or not record["is_made"]:
         raise FileNotFoundError(
             f"there is no output at {request.target.url!r} yet: make it with init() first"
         )
-    plan = request.plan(record)[0]
-    request.check_same(record, plan.variables)
-    return make_work(request, plan, record["output"]), plan
+    prospect = request.consider(record)
+    request.check_same(record, prospect.plan.variables)
+    if prospect.former != prospect.plan.layouts:
+        raise OutputExistsError(
+            f"{request.target.url!r} was made for a shorter source: extend it with init() first"
+        )
+    return make_work(request, prospect.plan, record["output"]), prospect.plan
 
 
 def make_work(request: Request, plan: Plan, output: str) -> Work:

@@ -167,7 +167,7 @@ class Job:
             If not even a single signal's halo fits the memory, or not the blocks of the job that
             has begun.
         """
-        return self.request.plan(self._ledger.read())[0]
+        return self.request.consider(self._ledger.read()).plan
 
     def init(self, *, overwrite: bool = False) -> Plan:
         """Make the output and its ledger, without computing anything.
@@ -198,6 +198,7 @@ class Job:
         scheduler: str | None = None,
         blocks: tuple[int, int] | None = None,
         overwrite: bool = False,
+        changed: str = "error",
         progress: bool | None = None,
     ) -> Report:
         """Compute all blocks that are not done yet.
@@ -217,6 +218,10 @@ class Job:
             many, of an output that `init` made. Any number of such runs may share an output.
         overwrite : bool, default False
             Replace an output that exists, whoever wrote it; what is not Zarr is left alone.
+        changed : {"error", "recompute"}
+            What to do where chunks of the source were written anew since the job began: say so,
+            or compute the blocks again that read from them. A source that got longer is no
+            change: its new blocks are computed, and those that its former end touched.
         progress : bool, optional
             Whether to show a bar; by default in Jupyter, and where standard error is a terminal.
 
@@ -236,6 +241,8 @@ class Job:
             If the cluster went away.
         FileNotFoundError
             If `blocks` are given and there is no output yet.
+        SourceChangedError
+            If chunks of the source were written anew since the job began.
         ValueError
             If there are no such `blocks`, or more than one place to run is named.
 
@@ -244,6 +251,8 @@ class Job:
         NonFiniteWarning
             If blocks of this run hold NaN outputs.
         """
+        if changed not in ("error", "recompute"):
+            raise ValueError(f'changed must be "error" or "recompute", got {changed!r}')
         if blocks is not None and overwrite:
             raise ValueError("overwrite=True would replace the blocks of others: call init() first")
         start = time.perf_counter()
@@ -251,7 +260,7 @@ class Job:
             lock = None
             if blocks is None:
                 lock = stack.enter_context(self._ledger.lock(uuid.uuid4().hex))
-                work, plan = prepare(self.request, lock, overwrite=overwrite)
+                work, plan = prepare(self.request, lock, overwrite=overwrite, changed=changed)
             else:
                 work, plan = find(self.request)
             first, stop = (0, work.n_blocks) if blocks is None else _checked(blocks, work.n_blocks)
@@ -338,7 +347,7 @@ class Job:
         """
         self.status()
         record = self._ledger.read() or {}
-        plan = self.request.plan(record)[0]
+        plan = self.request.consider(record).plan
         self.request.check_same(record, plan.variables)
         work = make_work(self.request, plan, record["output"])
         return verify_blocks(work, self._ledger.done(work.output, work.n_blocks), blocks, seed)

@@ -51,6 +51,11 @@ class StoredArray:
         return math.prod(self.chunks.values()) * self.itemsize
 
     @property
+    def counts(self) -> tuple[int, ...]:
+        """Number of chunks along each dimension."""
+        return tuple(-(-self.sizes[dim] // self.chunks[dim]) for dim in self.sizes)
+
+    @property
     def bytes_per_sample(self) -> int:
         """Bytes that a sample of a slab takes while it is decoded, masked and laid out."""
         return self.itemsize + 1 + (2 if self.is_packed else 1) * self.decoded_itemsize
@@ -109,6 +114,12 @@ class Layout:
             k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()
         }
         return cls(**values)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Length of each dimension."""
+        dims, lengths = (*self.batch_dims, *self.dims), (*self.batch_shape, *self.shape)
+        return dict(zip(dims, lengths, strict=True))
 
     @property
     def grid(self) -> Grid:
@@ -181,8 +192,15 @@ class Layout:
         ]
 
     def output_chunks(self, transform: Transform) -> list[Chunking]:
-        """Return how each output array is cut: whole shards belong to one block."""
-        owned = tuple(map(min, self.lengths, self.shape))
+        """Return how each output array is cut: whole shards belong to one block.
+
+        A block that the end of an axis cuts short has a whole shard too: the axis may get longer.
+        """
+        unit = transform.alignment
+        owned = tuple(
+            min(length, -(-n // unit) * unit)
+            for length, n in zip(self.lengths, self.shape, strict=True)
+        )
         itemsize = np.dtype(transform.dtype).itemsize
         return [
             chunking(

@@ -34,6 +34,7 @@ _RECEIPTS, _SEGMENTS = 500, 12
 # many on each further one.
 _RESOLUTION = 30.0
 _SEGMENT = re.compile(r"(\d+)-\w+\.(\w+)\.npz$")
+_OF_OUTPUT = re.compile(r"\.[0-9a-f]{32}\.(npz|json)$")
 _FAILURE = re.compile(r"(\d+)\.(\w+)\.json$")
 
 
@@ -202,16 +203,19 @@ class Ledger:
         files = self._folder.read_all("runs", self._folder.names("runs"))
         return [json.loads(files[name]) for name in sorted(files)]
 
-    def write_array(self, name: str, content: bytes) -> None:
-        """Keep an array beside the record, in the format of npz."""
-        self._folder.write(f"{name}.npz", content)
+    def keep(self, output: str, source: bytes) -> None:
+        """Keep what the objects of the source were when an output was begun."""
+        self._folder.write(f"source.{output}.npz", source)
 
-    def read_array(self, name: str) -> bytes | None:
-        """Return an array that is kept beside the record."""
-        try:
-            return self._folder.read(f"{name}.npz")
-        except FileNotFoundError:
-            return None
+    def kept(self, output: str) -> bytes:
+        """Return what `keep` was given."""
+        return self._folder.read(f"source.{output}.npz")
+
+    def tidy(self, output: str) -> None:
+        """Remove what is left of earlier outputs."""
+        for folder in ("", "receipts", "segments", "failures"):
+            names = [name for name in self._folder.names(folder) if _OF_OUTPUT.search(name)]
+            self._folder.remove(folder, [name for name in names if f".{output}." not in name])
 
     def _receipts(self, output: str) -> list[tuple[str, tuple[int, int]]]:
         named = ((name, records.blocks_of(name, output)) for name in self._folder.names("receipts"))

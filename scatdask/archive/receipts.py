@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 # Sums over the blocks of a receipt.
-_SUMS = ("read", "compute", "write", "bytes_read", "bytes_written", "bytes_stored", "missing")
+SUMS = ("read", "compute", "write", "bytes_read", "bytes_written", "bytes_stored", "missing")
 _NAME = re.compile(r"(\d+)-(\d+)\.(\w+)\.json$")
 
 HISTORY = np.dtype(
@@ -125,7 +125,7 @@ def merge_rows(rows: np.ndarray, seconds: float) -> np.ndarray:
     merged["last"] = rows["last"][np.concatenate([starts[1:], [len(rows)]]) - 1]
     merged["started"] = np.minimum.reduceat(rows["started"], starts)
     merged["ended"] = np.maximum.reduceat(rows["ended"], starts)
-    for name in (*_SUMS, "retries"):
+    for name in (*SUMS, "retries"):
         merged[name] = np.add.reduceat(rows[name], starts)
     return merged
 
@@ -154,7 +154,7 @@ def without(rows: np.ndarray, blocks: np.ndarray) -> np.ndarray:
         for low, high in edges.reshape(-1, 2).tolist():
             part = row.copy()
             part["first"], part["last"] = first + low, first + high - 1
-            for name in _SUMS:
+            for name in SUMS:
                 part[name] = row[name] * ((high - low) / len(stays))
             kept.append(part)
     return np.array(kept, dtype=HISTORY)

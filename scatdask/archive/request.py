@@ -10,8 +10,8 @@ import xarray as xr
 from dask.utils import format_bytes
 
 from scatdask import labels
+from scatdask.archive import changes, growth, store
 from scatdask.archive import source as sources
-from scatdask.archive import store
 from scatdask.archive.blocking import make_layouts
 from scatdask.archive.layout import Layout, StoredArray
 from scatdask.archive.locations import Location
@@ -19,6 +19,31 @@ from scatdask.archive.plan import Plan
 from scatdask.blocks import check_dtype
 from scatdask.errors import OutputExistsError
 from scatdask.transforms import Transform
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """What doing a request comes to.
+
+    Attributes
+    ----------
+    plan : Plan
+    empty : Dataset
+        The output with its labels and without its numbers.
+    encoding : dict
+        Of each array of the output.
+    digests : dict of array
+        Of the objects of each variable of the source, see `changes`.
+    former : tuple of Layout or None
+        The blocks that are recorded, on axes as long as they were then; None where the ledger
+        has no such job.
+    """
+
+    plan: Plan
+    empty: xr.Dataset
+    encoding: dict[str, Any]
+    digests: dict[str, np.ndarray]
+    former: tuple[Layout, ...] | None
 
 
 @dataclass(frozen=True)
@@ -47,21 +72,13 @@ class Request:
     memory: int
     missing_chunks: str
 
-    def plan(self, record: dict[str, Any] | None) -> tuple[Plan, xr.Dataset, dict[str, Any]]:
+    def consider(self, record: dict[str, Any] | None) -> Prospect:
         """Check everything and work out the blocks; what a ledger records of them holds.
 
         Parameters
         ----------
         record : dict or None
             Of the ledger beside the output.
-
-        Returns
-        -------
-        plan : Plan
-        empty : Dataset
-            The output with its labels and without its numbers.
-        encoding : dict
-            Of each array of the output.
         """
         dataset = sources.open_source(self.source, decode_times=True)
         labels.check_dims(dataset, self.transform, self.dims)
@@ -71,19 +88,14 @@ class Request:
             dataset = dataset[list(chosen)]
         samplings = labels.samplings(dataset, self.dims)
         labels.check_sizes(self.transform, dataset.sizes, self.dims)
-        stored = []
+        stored, digests = [], {}
         for name in variables:
             check_dtype(dataset[name].dtype, f"variable {name!r}")
-            if self.missing_chunks == "error":
-                sources.check_chunks(self.source, name)
-            stored.append(self._stored(dataset[name], name))
+            one, digests[name] = self._stored(dataset[name], name)
+            stored.append(one)
         begun = record if record and not self.differences(record, variables) else None
-        if begun:
-            layouts = tuple(Layout.from_dict(fields) for fields in begun["layouts"])
-        else:
-            layouts = make_layouts(
-                self.transform, self.dims, dict(zip(variables, stored, strict=True)), self.memory
-            )
+        former = tuple(Layout.from_dict(fields) for fields in begun["layouts"]) if begun else None
+        layouts = self._layouts(dict(zip(variables, stored, strict=True)), former)
         # Labels are copied as they are stored.
         raw = sources.open_source(self.source, decode_times=False)[list(dataset.data_vars)]
         empty, names, encoding = store.template(raw, self.transform, layouts, samplings, skipped)
@@ -95,19 +107,38 @@ class Request:
                 f"{format_bytes(self.memory)}: give at least as much, or run with overwrite=True "
                 "to begin again with smaller blocks"
             )
-        return plan, empty, encoding
+        return Prospect(plan, empty, encoding, digests, former)
 
-    def _stored(self, array: xr.DataArray, name: str) -> StoredArray:
+    def _layouts(
+        self, stored: dict[str, StoredArray], former: tuple[Layout, ...] | None
+    ) -> tuple[Layout, ...]:
+        """Choose blocks: those of the output, on longer axes maybe, if it was begun."""
+        longer = [
+            growth.extended(self.transform, layout, stored[layout.variable].sizes)
+            for layout in former or ()
+        ]
+        kept = tuple(layout for layout in longer if layout is not None)
+        if len(kept) == len(stored):
+            return kept
+        return make_layouts(self.transform, self.dims, stored, self.memory)
+
+    def _stored(self, array: xr.DataArray, name: str) -> tuple[StoredArray, np.ndarray]:
+        """Return how a variable is stored, and the digests of its objects."""
         on_disk = sources.stored_array(self.source, name)
+        entries = sources.listing(self.source, on_disk)
+        if self.missing_chunks == "error":
+            sources.check_chunks(self.source, on_disk, entries)
         chunks = sources.chunk_shape(on_disk)
         dims = [str(dim) for dim in array.dims]
-        return StoredArray(
+        stored = StoredArray(
             dict(zip(dims, array.shape, strict=True)),
             dict(zip(dims, chunks, strict=True)),
             np.dtype(on_disk.dtype).itemsize,
             array.dtype.itemsize,
             dict(zip(dims, (max(size, 1) for size in on_disk.chunks), strict=True)),
         )
+        keys = sources.chunk_keys(on_disk, (slice(None),) * on_disk.ndim)
+        return stored, changes.digests(entries, keys, stored.counts)
 
     def identity(self, variables: tuple[str, ...]) -> dict[str, Any]:
         """Return what a ledger records of the request, given the variables that it comes to."""
@@ -116,6 +147,7 @@ class Request:
             "transform_fingerprint": self.transform.fingerprint(),
             "source": self.source.url,
             "source_fingerprint": sources.fingerprint(self.source, variables, self.dims),
+            "sizes": {name: sources.sizes(self.source, name) for name in variables},
             "dims": list(self.dims),
             "variables": list(variables),
         }
@@ -143,6 +175,10 @@ class Request:
                 differing.append(f"{key}: {record.get(key)!r} there, {mine[key]!r} here")
         if record.get("source_fingerprint") != mine["source_fingerprint"]:
             differing.append("the source has changed since")
+        for name, sizes in record.get("sizes", {}).items():
+            for dim, n in sizes.items():
+                if mine["sizes"].get(name, {}).get(dim, 0) < n:
+                    differing.append(f"{name!r} had {n} samples along {dim!r} and has fewer now")
         if not differing and record.get("transform_fingerprint") != mine["transform_fingerprint"]:
             differing.append("the numbers have another meaning in this version of scatdask")
         return differing

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -141,18 +141,26 @@ def stored_array(location: Location, variable: str) -> zarr.Array:
     return array
 
 
+def sizes(location: Location, variable: str) -> dict[str, int]:
+    """Return the length of each dimension of a variable."""
+    array = open_source(location, decode_times=False)[variable]
+    return {str(dim): n for dim, n in array.sizes.items()}
+
+
 def chunk_shape(array: zarr.Array) -> tuple[int, ...]:
     """Return the shape of what is one object in the store: a shard, or else a chunk."""
     return tuple(max(size, 1) for size in array.shards or array.chunks)
 
 
 @patient
-def present_keys(location: Location, array: zarr.Array) -> set[str]:
-    """Return the keys of the chunks of an array that are in the store, from one listing."""
+def listing(location: Location, array: zarr.Array) -> dict[str, dict[str, Any]]:
+    """Return what one listing of the store says of the objects of an array, by their keys."""
     filesystem, root = location.filesystem, location.path.rstrip("/")
     base = f"{root}/{array.path}" if array.path else root
     filesystem.invalidate_cache(base)
-    return {key[len(base) + 1 :] for key in filesystem.find(base)}
+    return {
+        key[len(base) + 1 :]: entry for key, entry in filesystem.find(base, detail=True).items()
+    }
 
 
 def touched_chunks(array: zarr.Array, region: tuple[slice, ...]) -> Iterator[tuple[int, ...]]:
@@ -169,22 +177,20 @@ def chunk_keys(array: zarr.Array, region: tuple[slice, ...]) -> Iterator[str]:
     return map(array.metadata.encode_chunk_key, touched_chunks(array, region))
 
 
-def check_chunks(location: Location, variable: str) -> None:
+def check_chunks(location: Location, array: zarr.Array, present: Container[str]) -> None:
     """Raise MissingChunksError unless every chunk of a variable is in the store.
 
     Zarr reads a chunk that does not exist as fill values, without a word; whoever lost a chunk
     would get coefficients of zeros. Of a sharded array it is shards that must be there: a chunk
     that is missing from a shard is not found out, which would mean reading from every shard.
     """
-    array = stored_array(location, variable)
-    present = present_keys(location, array)
     missing = (key for key in chunk_keys(array, (slice(None),) * array.ndim) if key not in present)
     first = list(itertools.islice(missing, 5))
     if first:
         n_missing = len(first) + sum(1 for _ in missing)
         total = math.prod(-(-n // c) for n, c in zip(array.shape, chunk_shape(array), strict=True))
         raise MissingChunksError(
-            f"{n_missing} of {total} chunks of variable {variable!r} are not in "
+            f"{n_missing} of {total} chunks of variable {array.basename!r} are not in "
             f"{location.url!r}, among them {', '.join(first)}: zarr would read them as the "
             f"fill value {array.fill_value!r}. Restore them; or, if they were left out because "
             'they hold nothing but the fill value, say missing_chunks="fill"'
@@ -192,14 +198,17 @@ def check_chunks(location: Location, variable: str) -> None:
 
 
 def fingerprint(location: Location, variables: tuple[str, ...], dims: tuple[str, ...]) -> str:
-    """Return a SHA-256 of what the source is: types, shapes, chunks, codecs and attributes."""
+    """Return a SHA-256 of what the source is: types, chunks, codecs, attributes, where axes begin.
+
+    How long it is is no part of it: archives grow.
+    """
     record: dict[str, Any] = {}
     dataset = open_source(location, decode_times=False)
     along = [dim for dim in dims if dim in dataset.coords]
     for name in (*variables, *along):
         metadata = stored_array(location, name).metadata.to_dict()
-        record[name] = {key: metadata[key] for key in sorted(metadata)}
-    edges = [dataset[dim].isel({dim: [0, -1]}).values for dim in along if dataset.sizes[dim]]
-    if edges:
-        record["edges"] = [str(edge) for pair in edges for edge in pair]
+        record[name] = {key: metadata[key] for key in sorted(metadata) if key != "shape"}
+    first = [dataset[dim].isel({dim: slice(1)}).values for dim in along]
+    if first:
+        record["first"] = [str(label) for labels in first for label in labels]
     return hashlib.sha256(json.dumps(record, sort_keys=True, default=str).encode()).hexdigest()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Hashable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import dask.array
 import numpy as np
@@ -120,6 +121,15 @@ def create(target: Location, dataset: xr.Dataset, encoding: dict[str, dict[str, 
     OSError
         If the location cannot be written to.
     """
+    _write(target, dataset, encoding, mode="w")
+
+
+def _write(
+    target: Location,
+    dataset: xr.Dataset,
+    encoding: dict[str, dict[str, Any]],
+    mode: Literal["w", "a"],
+) -> None:
     long: dict[Hashable, xr.DataArray] = {
         name: dataset[name] for name in dataset.coords if name in encoding
     }
@@ -129,7 +139,7 @@ def create(target: Location, dataset: xr.Dataset, encoding: dict[str, dict[str, 
         warnings.filterwarnings("ignore", category=zarr.errors.UnstableSpecificationWarning)
         dataset.assign_coords(_placeholders(long)).to_zarr(
             writable_store(target),
-            mode="w",
+            mode=mode,
             compute=False,
             consolidated=True,
             encoding=encoding,
@@ -150,6 +160,35 @@ def _placeholders(coords: Mapping[Hashable, xr.DataArray]) -> xr.Coordinates:
         for name, coord in coords.items()
     }
     return xr.Coordinates(empty, indexes={})
+
+
+def extend(
+    target: Location,
+    dataset: xr.Dataset,
+    encoding: dict[str, dict[str, Any]],
+    names: tuple[tuple[str, ...], ...],
+) -> None:
+    """Make the arrays of an output longer, and write its labels anew.
+
+    Parameters
+    ----------
+    target : Location
+    dataset, encoding
+        The longer output, by `template`.
+    names : tuple of tuple of str
+        Its arrays that blocks write to.
+    """
+    group = zarr.open_group(writable_store(target), mode="r+")
+    written = list(itertools.chain(*names))
+    for name in written:
+        array = group[name]
+        assert isinstance(array, zarr.Array)
+        array.resize(dataset[name].shape)
+    labels = dataset.drop_vars(written)
+    for label in map(str, labels.variables):
+        if label in group:
+            del group[label]
+    _write(target, labels, {k: v for k, v in encoding.items() if k in labels}, mode="a")
 
 
 @lru_cache(maxsize=64)

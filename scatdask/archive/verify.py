@@ -107,7 +107,7 @@ def _missing_chunks(work: Work, done: np.ndarray) -> list[str]:
             array = sources.stored_array(work.target, name)
             regions = (store.region(layout, int(block), output) for block in finished)
             keys = {key for region in regions for key in sources.chunk_keys(array, region)}
-            if missing := sorted(keys - sources.present_keys(work.target, array)):
+            if missing := sorted(keys - set(sources.listing(work.target, array))):
                 problems.append(
                     f"{len(missing)} chunks of variable {name!r} are not in {work.target.url!r}, "
                     f"among them {', '.join(missing[:5])}"

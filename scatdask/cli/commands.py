@@ -79,6 +79,14 @@ def plan(as_json: bool, **options: Any) -> None:
     help="Compute the blocks from A to before B only, of an output made by `scatdask init`.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
+@click.option(
+    "--changed",
+    type=click.Choice(["error", "recompute"]),
+    default="error",
+    show_default=True,
+    help="Where chunks of the source were written anew since the job began: say so, or compute "
+    "the blocks again that read from them.",
+)
 @click.option("--quiet", is_flag=True, help="Show no progress bar.")
 def run(
     as_json: bool,
@@ -86,13 +94,15 @@ def run(
     scheduler: str | None,
     block_range: tuple[int, int] | None,
     overwrite: bool,
+    changed: str,
     quiet: bool,
     **options: Any,
 ) -> None:
     """Compute the blocks that are not done yet.
 
     An interrupted run loses nothing that was finished: the same command goes on, with or without
-    the transform's parameters, and with any number of workers.
+    the transform's parameters, and with any number of workers. Where the source got longer, it
+    computes what is new.
 
     \b
     Examples:
@@ -121,6 +131,7 @@ def run(
                 scheduler=here,
                 blocks=block_range,
                 overwrite=overwrite,
+                changed=changed,
                 progress=False if quiet else None,
             )
     except KeyboardInterrupt as interrupt:

@@ -17,6 +17,7 @@ from scatdask.errors import (
     OutputBusyError,
     OutputExistsError,
     ScatdaskError,
+    SourceChangedError,
 )
 
 FAILED = 1
@@ -43,6 +44,7 @@ _BAD_INPUT = (
     MemoryError,
     ImportError,
     MissingChunksError,
+    SourceChangedError,
 )
 
 

@@ -1,0 +1,233 @@
+"""Archives that get longer every night, and such as change in other ways."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scatdask import Job, Scattering1D
+from scatdask.archive import store
+from scatdask.archive.ledger import Ledger
+from scatdask.errors import OutputExistsError, SourceChangedError
+from scatdask.transforms import Transform
+from tests.archive.common import of_one_array
+from tests.archive.toys import TOYS
+
+S = Scattering1D(J=5, Q=2, dtype="float64")
+NIGHT = 9_000
+
+
+def samples(n: int, channels: int = 3) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((channels, n))
+
+
+def dataset(values: np.ndarray, start: int = 0, **channels: int) -> xr.Dataset:
+    time = np.datetime64("2024-01-01", "ns") + np.arange(start, start + values.shape[1]) * 10**7
+    first = channels.get("first", 0)
+    return xr.Dataset(
+        {"v": (("channel", "time"), values)},
+        coords={"time": time, "channel": first + np.arange(values.shape[0])},
+    )
+
+
+def write(path: Path, values: np.ndarray, chunks: tuple[int, int] = (2, 2_000)) -> None:
+    """Write an archive of which more is to come."""
+    first = dataset(values)
+    first.v.encoding["chunks"] = chunks
+    first.time.encoding["units"] = "milliseconds since 2024-01-01"
+    to_zarr(first, path, mode="w")
+
+
+def append(path: Path, values: np.ndarray, start: int) -> None:
+    """Write on along time."""
+    to_zarr(dataset(values, start), path, append_dim="time")
+
+
+def to_zarr(some: xr.Dataset, path: Path, **options: str) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=zarr.errors.ZarrUserWarning)
+        some.to_zarr(path, zarr_format=3, **options)  # type: ignore[call-overload]
+
+
+def job(path: Path, transform: Transform = S, **options: str) -> Job:
+    memory = {"memory": "156 MiB", **options}
+    return Job(path, path.parent / "out.zarr", transform, dim="time", **memory)
+
+
+def check(path: Path, transform: Transform = S, **options: str) -> None:
+    """Compare the output with the transform of the whole source, and their labels."""
+    with xr.open_zarr(path) as source, xr.open_zarr(path.parent / "out.zarr") as out:
+        (expected,) = of_one_array(transform, source.v.load(), ("time",))
+        np.testing.assert_allclose(out.v, expected, rtol=1e-6, atol=1e-9 * np.abs(expected).max())
+        stride = transform.outputs[0].stride
+        if stride is not None:
+            np.testing.assert_array_equal(out.time, source.time[::stride])
+        np.testing.assert_array_equal(out.channel, source.channel)
+    assert job(path, transform, **options).verify(3).is_good
+
+
+def test_nights_are_added_and_nothing_else_is_computed(tmp_path):
+    path, values = tmp_path / "in.zarr", samples(3 * NIGHT)
+    write(path, values[:, :NIGHT])
+    first = job(path)
+    before = first.run()
+    length = first.plan().layouts[0].lengths[0]
+    assert before.blocks >= 4  # or else there is nothing to keep
+    for night in (1, 2):
+        stop = (night + 1) * NIGHT
+        append(path, values[:, night * NIGHT : stop], night * NIGHT)
+        again = job(path).run()
+        rows = -(-3 // first.plan().layouts[0].batch_block[0])
+        # Blocks that end, with their halo, before the former end are kept.
+        kept = max(night * NIGHT - S.halo, 0) // length * rows
+        assert (again.found_done, again.blocks) == (kept, rows * -(-stop // length))
+        assert again.computed == again.blocks - kept
+        check(path)
+    assert job(path).run().computed == 0
+    ledger = Ledger(first.request.target)
+    history = ledger.history(ledger.read()["output"], again.blocks)
+    assert (history["last"] - history["first"] + 1).sum() == again.blocks
+
+
+def test_growth_of_an_unfinished_job_keeps_what_is_done(tmp_path):
+    path, values = tmp_path / "in.zarr", samples(2 * NIGHT)
+    write(path, values[:, :NIGHT])
+    plan = job(path).init()
+    job(path).run(blocks=(0, 2))
+    append(path, values[:, NIGHT:], NIGHT)
+    with pytest.raises(OutputExistsError, match=r"shorter source: extend it with init\(\)"):
+        job(path).run(blocks=(0, 2))
+    assert job(path).init().blocks > plan.blocks
+    assert job(path).run().found_done == 1  # the second one had touched the end
+    check(path)
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        Scattering1D(J=5, Q=2, T="global", dtype="float64"),
+        Scattering1D(J=5, Q=2, boundary="periodic", dtype="float64"),
+    ],
+)
+def test_what_a_new_end_changes_everywhere_is_computed_anew(tmp_path, transform):
+    path, values = tmp_path / "in.zarr", samples(2 * NIGHT)
+    write(path, values[:, :NIGHT])
+    job(path, transform).run()
+    append(path, values[:, NIGHT:], NIGHT)
+    job(path, transform).run()
+    check(path, transform)
+
+
+def test_new_stations_are_added(tmp_path):
+    path, values = tmp_path / "in.zarr", samples(NIGHT, channels=8)
+    write(path, values[:4])
+    first = job(path).run()
+    to_zarr(dataset(values[4:], first=4), path, append_dim="channel")
+    second = job(path).run()
+    assert (second.blocks, second.found_done) == (2 * first.blocks, first.blocks)
+    check(path)
+
+
+def test_archive_of_one_block_keeps_its_shards_when_there_are_two(tmp_path):
+    path, values = tmp_path / "in.zarr", samples(2 * NIGHT)
+    write(path, values[:, :NIGHT], (3, 2_000))
+    assert job(path, memory="1 GiB").run().blocks == 1
+    shards = zarr.open_group(path.parent / "out.zarr", mode="r")["v"].shards
+    append(path, values[:, NIGHT:], NIGHT)
+    assert job(path, memory="1 GiB").run().blocks == 2
+    assert zarr.open_group(path.parent / "out.zarr", mode="r")["v"].shards == shards
+    check(path, memory="1 GiB")
+
+
+@pytest.mark.parametrize("moment", ["extend", "begin", "keep", "tidy"])
+def test_run_that_dies_while_it_extends_the_output(tmp_path, monkeypatch, moment):
+    path, values = tmp_path / "in.zarr", samples(2 * NIGHT)
+    write(path, values[:, :NIGHT])
+    job(path).run()
+    append(path, values[:, NIGHT:], NIGHT)
+    place = store if moment == "extend" else Ledger
+    real = getattr(place, moment)
+
+    def dies(*arguments):
+        real(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place, moment, dies)
+        with pytest.raises(KeyboardInterrupt):
+            job(path).run()
+    again = job(path).run()
+    assert 0 < again.found_done < again.blocks
+    check(path)
+
+
+def test_chunks_that_were_written_anew_are_named_and_their_blocks_computed_again(tmp_path):
+    path, values = tmp_path / "in.zarr", samples(2 * NIGHT)
+    write(path, values)
+    blocks = job(path).run().blocks
+    group = zarr.open_group(path, mode="r+")
+    group["v"][2, 4_100:4_200] = 0.0
+    with pytest.raises(SourceChangedError, match=r'1 chunks of .*c/1/2.*changed="recompute"'):
+        job(path).run()
+    report = job(path).run(changed="recompute")
+    assert 0 < report.computed < blocks / 2
+    check(path)
+    assert job(path).run().computed == 0
+    with pytest.raises(ValueError, match="must be"):
+        job(path).run(changed="ignore")
+
+
+def test_archive_that_grew_and_was_changed_elsewhere(tmp_path):
+    path, values = tmp_path / "in.zarr", samples(2 * NIGHT)
+    write(path, values[:, :NIGHT])
+    job(path).run()
+    append(path, values[:, NIGHT:], NIGHT)
+    zarr.open_group(path, mode="r+")["v"][0, 100] = 5.0
+    with pytest.raises(SourceChangedError, match="c/0/0"):
+        job(path).run()
+    assert job(path).run(changed="recompute").found_done > 0
+    check(path)
+
+
+def test_archive_that_got_shorter(tmp_path):
+    path, values = tmp_path / "in.zarr", samples(2 * NIGHT)
+    write(path, values)
+    job(path).run()
+    write(path, values[:, :NIGHT])
+    with pytest.raises(OutputExistsError, match=f"had {2 * NIGHT} samples along 'time'"):
+        job(path).run()
+
+
+@st.composite
+def growths(draw):
+    """Draw a toy, its source's chunks and blocks, and lengths that it has one after the other."""
+    boundary = draw(st.sampled_from(["reflect", "periodic", "zero", "nearest"]))
+    transform = TOYS[1](kind=draw(st.sampled_from(["mean", "sum", "inner"])), boundary=boundary)
+    lengths = np.cumsum(draw(st.lists(st.integers(1, 40), min_size=2, max_size=4))).tolist()
+    chunks = (draw(st.integers(1, 2)), draw(st.integers(1, 30)))
+    return transform, lengths, chunks, 4 * draw(st.integers(1, 8))
+
+
+@given(growths())
+@settings(max_examples=25, deadline=None)
+def test_nights_of_any_length_give_what_one_run_gives(tmp_path_factory, drawn):
+    transform, lengths, chunks, size = drawn
+    path = tmp_path_factory.mktemp("nights") / "in.zarr"
+    values = samples(lengths[-1])
+    write(path, values[:, : lengths[0]], chunks)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("scatdask.archive.blocking.block_lengths", lambda *_, **__: (size,))
+        for before, stop in zip([0, *lengths], lengths, strict=False):
+            if before:
+                append(path, values[:, before:stop], before)
+            job(path, transform).run(scheduler="synchronous")
+            with xr.open_zarr(path.parent / "out.zarr") as out:
+                (expected,) = of_one_array(transform, xr.DataArray(values[:, :stop]), ("dim_1",))
+                np.testing.assert_allclose(out.v.transpose("channel", ...), expected, atol=1e-12)
