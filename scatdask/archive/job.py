@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from dask.system import CPU_COUNT
-from dask.utils import parse_bytes
 
 from scatdask.archive.beginning import find, make_work, prepare
 from scatdask.archive.ledger import Ledger
@@ -30,6 +29,7 @@ from scatdask.archive.running import (
     warn_of_missing,
 )
 from scatdask.archive.verify import Verification, verify_blocks
+from scatdask.archive.worker_memory import parsed_memory
 from scatdask.labels import as_dims
 from scatdask.transforms import Transform
 
@@ -65,8 +65,10 @@ class Job:
     variable : str, optional
         Variable to transform; by default all numeric ones that have the core dimensions, and
         those that have none of them are copied along if they have at most 16 MiB.
-    memory : int or str, default "2 GiB"
-        Resident memory that a worker process of one thread may take.
+    memory : int or str, optional
+        Resident memory that a worker process of one thread may take, such as "4GB". By default
+        what there is, less what keeps dask from spilling: of the workers of the client that
+        `run` and `plan` are given, and of this machine, shared by its cores, without one.
     missing_chunks : {"error", "fill"}
         Whether a source with chunks that do not exist is an error, or those hold the fill value.
         Of a sharded source shards are looked for, not the chunks in them.
@@ -107,7 +109,7 @@ class Job:
         dim: str | None = None,
         dims: Sequence[str] | None = None,
         variable: str | None = None,
-        memory: int | str = "2 GiB",
+        memory: int | str | None = None,
         missing_chunks: str = "error",
         source_options: Mapping[str, Any] | None = None,
         target_options: Mapping[str, Any] | None = None,
@@ -127,7 +129,7 @@ class Job:
             transform,
             names,
             variable,
-            parse_bytes(memory),
+            parsed_memory(memory),
             missing_chunks,
         )
         self._ledger = Ledger(self.request.target)
@@ -142,8 +144,13 @@ class Job:
         asked = self.request
         return job_html(asked.source.url, asked.target, str(asked.transform))
 
-    def plan(self) -> Plan:
+    def plan(self, client: distributed.Client | None = None) -> Plan:
         """Work out blocks, bytes, memory and hours; nothing is computed or written.
+
+        Parameters
+        ----------
+        client : distributed.Client, optional
+            The cluster that is to run it, if its workers are to say how much memory there is.
 
         Returns
         -------
@@ -165,9 +172,10 @@ class Job:
             If chunks of the source do not exist.
         MemoryError
             If not even a single signal's halo fits the memory, or not the blocks of the job that
-            has begun.
+            has begun, or the workers have less than the plan needs.
         """
-        return self.request.consider(self._ledger.read()).plan
+        request = self.request if client is None else self.request.for_workers(client)
+        return request.consider(self._ledger.read()).plan
 
     def init(self, *, overwrite: bool = False) -> Plan:
         """Make the output and its ledger, without computing anything.
@@ -239,6 +247,8 @@ class Job:
             If blocks raised. All others are done; run again to try those.
         WorkersLostError
             If the cluster went away.
+        MemoryError
+            As from `plan`, before anything is computed or written.
         FileNotFoundError
             If `blocks` are given and there is no output yet.
         SourceChangedError
@@ -256,13 +266,14 @@ class Job:
         if blocks is not None and overwrite:
             raise ValueError("overwrite=True would replace the blocks of others: call init() first")
         start = time.perf_counter()
+        request = self.request.for_workers(client, workers)
         with contextlib.ExitStack() as stack:
             lock = None
             if blocks is None:
                 lock = stack.enter_context(self._ledger.lock(uuid.uuid4().hex))
-                work, plan = prepare(self.request, lock, overwrite=overwrite, changed=changed)
+                work, plan = prepare(request, lock, overwrite=overwrite, changed=changed)
             else:
-                work, plan = find(self.request)
+                work, plan = find(request)
             first, stop = (0, work.n_blocks) if blocks is None else _checked(blocks, work.n_blocks)
             done = self._ledger.done(work.output, work.n_blocks)
             todo = first + np.flatnonzero(~done[first:stop])

@@ -67,7 +67,7 @@ def layout_memory(transform: Transform, layout: Layout, stored: StoredArray) -> 
 def block_budget(memory: int) -> int:
     """Return what `layout_memory` may be in a process of one thread."""
     free = memory - PROCESS_BYTES
-    return max(free - ALLOCATOR_BYTES, math.floor(free / (1 + _ALLOCATOR_SHARE)))
+    return min(free, max(free - ALLOCATOR_BYTES, math.floor(free / (1 + _ALLOCATOR_SHARE))))
 
 
 def worker_bytes(block: int) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -16,9 +16,13 @@ from scatdask.archive.blocking import make_layouts
 from scatdask.archive.layout import Layout, StoredArray
 from scatdask.archive.locations import Location
 from scatdask.archive.plan import Plan
+from scatdask.archive.worker_memory import worker_limit, worker_memory
 from scatdask.blocks import check_dtype
 from scatdask.errors import OutputExistsError
 from scatdask.transforms import Transform
+
+if TYPE_CHECKING:
+    import distributed
 
 
 @dataclass(frozen=True)
@@ -58,10 +62,12 @@ class Request:
         Core dimensions.
     variable : str or None
         The variable to transform; None for all that can be.
-    memory : int
-        Resident bytes that a worker process of one thread may take.
+    memory : int or None
+        Resident bytes that a worker process of one thread may take; None for what there is.
     missing_chunks : {"error", "fill"}
         Whether a source with chunks that do not exist is an error.
+    limit : int or None
+        Resident bytes beyond which such a process would be killed, as far as is known.
     """
 
     source: Location
@@ -69,8 +75,17 @@ class Request:
     transform: Transform
     dims: tuple[str, ...]
     variable: str | None
-    memory: int
+    memory: int | None
     missing_chunks: str
+    limit: int | None = None
+
+    def for_workers(
+        self, client: distributed.Client | None = None, processes: int | None = None
+    ) -> Request:
+        """Return the request with the memory that the workers have, unless it names another."""
+        limit = worker_limit(client, processes)
+        found = worker_memory(client, processes) if self.memory is None else self.memory
+        return replace(self, memory=found, limit=limit)
 
     def consider(self, record: dict[str, Any] | None) -> Prospect:
         """Check everything and work out the blocks; what a ledger records of them holds.
@@ -100,12 +115,18 @@ class Request:
         raw = sources.open_source(self.source, decode_times=False)[list(dataset.data_vars)]
         empty, names, encoding = store.template(raw, self.transform, layouts, samplings, skipped)
         plan = Plan(self.transform, layouts, tuple(stored), names)
-        if begun and plan.peak_memory > self.memory:
+        if begun and self.memory is not None and plan.peak_memory > self.memory:
             raise MemoryError(
                 f"{self.target.url!r} was begun with blocks for which a worker needs "
                 f"{-(-plan.peak_memory // 2**20)} MiB, and memory allows "
                 f"{format_bytes(self.memory)}: give at least as much, or run with overwrite=True "
                 "to begin again with smaller blocks"
+            )
+        if self.limit is not None and plan.peak_memory > self.limit:
+            raise MemoryError(
+                f"by the plan a worker takes {-(-plan.peak_memory // 2**20)} MiB, and would be "
+                f"killed at {self.limit // 2**20} MiB for each thread: give a smaller memory=, or "
+                "larger or fewer workers"
             )
         return Prospect(plan, empty, encoding, digests, former)
 
@@ -120,7 +141,8 @@ class Request:
         kept = tuple(layout for layout in longer if layout is not None)
         if len(kept) == len(stored):
             return kept
-        return make_layouts(self.transform, self.dims, stored, self.memory)
+        memory = worker_memory() if self.memory is None else self.memory
+        return make_layouts(self.transform, self.dims, stored, memory)
 
     def _stored(self, array: xr.DataArray, name: str) -> tuple[StoredArray, np.ndarray]:
         """Return how a variable is stored, and the digests of its objects."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dask
 from dask.system import CPU_COUNT
+from dask.utils import parse_bytes
 
 from scatdask.archive.memory import PROCESS_BYTES
 
@@ -38,31 +39,54 @@ def worker_memory(client: distributed.Client | None = None, processes: int | Non
     ValueError
         If workers have no limit.
     """
+    measures = (dask.config.get(f"distributed.worker.memory.{name}", None) for name in _MEASURES)
+    share = min((float(at) for at in measures if at), default=_MOST)
+    found = _of_one_thread(_limits(client, processes), share)
+    if found is None:
+        raise ValueError(
+            "the workers have no memory limit: say what one may take, such as Job(..., "
+            'memory="4GB")'
+        )
+    return found
+
+
+def worker_limit(
+    client: distributed.Client | None = None, processes: int | None = None
+) -> int | None:
+    """Return what a worker process of one thread can take at all, or None if there is no limit.
+
+    Parameters are those of `worker_memory`; threads of this process are as few as fit.
+    """
+    if client is None and processes is None:
+        processes = 1
+    return _of_one_thread(_limits(client, processes), 1.0)
+
+
+def _limits(
+    client: distributed.Client | None, processes: int | None
+) -> list[tuple[int | None, int]]:
+    """Return the memory limit and the threads of each worker."""
     if client is not None:
-        workers = client.scheduler_info(n_workers=-1)["workers"]
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
         if workers:
-            return min(_of_worker(address, worker) for address, worker in workers.items())
+            return [(worker["memory_limit"], worker["nthreads"]) for worker in workers]
     from distributed.system import MEMORY_LIMIT
 
     if processes is not None:
-        return _of_one_thread(MEMORY_LIMIT // max(processes, 1), 1)
-    return _of_one_thread(MEMORY_LIMIT, int(CPU_COUNT))
+        return [(MEMORY_LIMIT // max(processes, 1), 1)]
+    return [(MEMORY_LIMIT, int(CPU_COUNT))]
 
 
-def _of_worker(address: str, worker: dict[str, Any]) -> int:
-    if not worker["memory_limit"]:
-        raise ValueError(
-            f"the worker at {address} has no memory limit: say what a worker may take, such as "
-            'memory="4GB"'
-        )
-    return _of_one_thread(worker["memory_limit"], worker["nthreads"])
-
-
-def _of_one_thread(limit: int, threads: int) -> int:
-    """Return what a process of one thread would need to hold as large blocks as each of these."""
-    measures = (dask.config.get(f"distributed.worker.memory.{name}", None) for name in _MEASURES)
-    share = min((float(at) for at in measures if at), default=_MOST)
-    return PROCESS_BYTES + int(share * limit - PROCESS_BYTES) // threads
+def _of_one_thread(limits: list[tuple[int | None, int]], share: float) -> int | None:
+    """Return what a process of one thread needs to hold as large blocks as each of all threads."""
+    return min(
+        (
+            PROCESS_BYTES + int(share * limit - PROCESS_BYTES) // max(threads, 1)
+            for limit, threads in limits
+            if limit
+        ),
+        default=None,
+    )
 
 
 def parsed_memory(memory: int | float | str | None) -> int | None:
@@ -75,8 +99,6 @@ def parsed_memory(memory: int | float | str | None) -> int | None:
     """
     if memory is None:
         return None
-    from dask.utils import parse_bytes
-
     try:
         size = int(parse_bytes(memory))
     except (ValueError, TypeError):

@@ -80,10 +80,9 @@ source_options = _together(
     ),
     click.option(
         "--memory",
-        default="2 GiB",
-        show_default=True,
         metavar="BYTES",
-        help="Memory of a worker process of one thread; decides the size of blocks.",
+        help="Memory of a worker process of one thread, such as 4GB; decides the size of blocks."
+        "  [default: from the workers, or a share of this machine's]",
     ),
     click.option(
         "--missing-chunks",
