@@ -28,7 +28,7 @@ def test_limits_and_threads_are_those_of_the_workers():
             threads_per_worker=2,
             memory_limit="3GB",
             processes=False,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
