@@ -79,6 +79,7 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
         "base": base,
         "planned": plan.peak_memory,
         "planned_block": plan.block_memory,
+        "parts": plan.memory_parts(),
         "over_plan": peak / plan.peak_memory,
         "block_over_plan": (peak - base) / plan.block_memory,
         "block": [plan.layouts[0].rows, *plan.layouts[0].lengths],

@@ -13,7 +13,7 @@ PARTS = {
     "ffts": "at most 1.5",
     "jobs": "at most 1.15",
     "archive": "at least 8",
-    "memory": "at most 1.2",
+    "memory": "at most 1.1",
     "codecs": "small and fast",
     "reading": "a small part of the archive",
     "gpu": "at least 5 (and 40 % of the bandwidth)",
