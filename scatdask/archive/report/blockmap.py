@@ -22,10 +22,9 @@ def times_done(history: np.ndarray, n_blocks: int) -> np.ndarray:
     n_blocks : int
     """
     rows = history[np.argsort(history["ended"], kind="stable")]  # of two times the later stays
-    counts = rows["last"] - rows["first"] + 1
-    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     times = np.full(n_blocks, np.nan)
-    times[np.repeat(rows["first"], counts) + within] = np.repeat(rows["ended"], counts)
+    for first, last, ended in zip(rows["first"], rows["last"], rows["ended"], strict=True):
+        times[first : last + 1] = ended
     return times
 
 

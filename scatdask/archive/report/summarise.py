@@ -86,7 +86,8 @@ def summarise(ledger: Recorded, target: str, now: float | None = None) -> Summar
     failed[[f.block for f in failures]] = True
     runs = _runs(ledger.runs())
     done = int(is_done.sum())
-    devices = [_device(environments.get(str(name))) for name in history["environment"]]
+    names, which = np.unique(history["environment"], return_inverse=True)
+    devices = np.array([_device(environments.get(str(name))) for name in names], np.str_)[which]
     flow = throughput(history, devices) if len(history) else None
     rate = late_rate(history, flow.time) if flow else 0.0
     left = n_blocks - done - len(failures)
@@ -208,7 +209,7 @@ def _variables(
 
 
 def _comparisons(
-    plan: dict[str, Any], history: np.ndarray, devices: list[str], done: int, n_blocks: int
+    plan: dict[str, Any], history: np.ndarray, devices: np.ndarray, done: int, n_blocks: int
 ) -> tuple[Comparison, ...]:
     """Lay the plan's figures, in proportion to what is done, beside what was measured."""
     if not done:
@@ -218,7 +219,7 @@ def _comparisons(
         return None if plan.get(key) is None else float(plan[key]) * blocks / n_blocks
 
     # The plan's seconds are those of a core: a GPU's are no measure of them.
-    cpu = history[np.array([not name.startswith("GPU") for name in devices], dtype=bool)]
+    cpu = history[~np.strings.startswith(devices, "GPU")]
     cpu_blocks = int((cpu["last"] - cpu["first"] + 1).sum())
     memory = plan.get("peak_memory")
     rows = [
@@ -239,14 +240,14 @@ def _peak_memory(history: np.ndarray) -> float | None:
     return float(history["peak_memory"].max()) if "peak_memory" in fields else None
 
 
-def _devices(history: np.ndarray, devices: list[str]) -> tuple[Device, ...]:
-    names = np.array(devices, dtype=object)
-    counts = history["last"] - history["first"] + 1
-    found = []
-    for name in dict.fromkeys(devices):
-        own = names == name
-        sums = [float(history[field][own].sum()) for field in ("read", "compute", "write")]
-        found.append(Device(name, int(counts[own].sum()), *sums))
+def _devices(history: np.ndarray, devices: np.ndarray) -> tuple[Device, ...]:
+    names, which = np.unique(devices, return_inverse=True)
+    blocks = np.bincount(which, history["last"] - history["first"] + 1, len(names))
+    sums = [np.bincount(which, history[f], len(names)) for f in ("read", "compute", "write")]
+    found = [
+        Device(str(name), int(n), *map(float, seconds))
+        for name, n, *seconds in zip(names, blocks, *sums, strict=True)
+    ]
     return tuple(sorted(found, key=lambda device: -device.blocks))
 
 
@@ -284,13 +285,13 @@ def _failures(failures: Sequence[Failure], layouts: list[Layout]) -> tuple[Failu
     )
 
 
-def _retried(history: np.ndarray, devices: list[str], layouts: list[Layout]) -> tuple[Retry, ...]:
+def _retried(history: np.ndarray, devices: np.ndarray, layouts: list[Layout]) -> tuple[Retry, ...]:
     worst = np.argsort(-history["retries"], kind="stable")[:_RETRIED]
     return tuple(
         Retry(
             _where(int(row["first"]), int(row["last"]), layouts),
             int(row["retries"]),
-            devices[i],
+            str(devices[i]),
             float(row["ended"]),
         )
         for i, row in zip(worst.tolist(), history[worst], strict=True)

@@ -45,14 +45,14 @@ def to_moment(time: WorkingTime, seconds: float) -> float:
     return time.stops[-1]
 
 
-def throughput(history: np.ndarray, devices: list[str]) -> Throughput:
+def throughput(history: np.ndarray, devices: np.ndarray) -> Throughput:
     """Return blocks and bytes a second over working time.
 
     Parameters
     ----------
     history : structured array
         At least one row.
-    devices : list of str
+    devices : array of str
         Of each row.
     """
     time = working_time(history)
@@ -60,7 +60,7 @@ def throughput(history: np.ndarray, devices: list[str]) -> Throughput:
     edges = np.linspace(0.0, total, min(_INTERVALS, len(history)) + 1)
     start, stop = to_working(time, history["started"]), to_working(time, history["ended"])
     blocks = (history["last"] - history["first"] + 1).astype(float)
-    names, device = np.unique(np.array(devices), return_inverse=True)
+    names, device = np.unique(devices, return_inverse=True)
     weight = np.bincount(device, blocks)
     order = [int(i) for i in np.argsort(-weight, kind="stable")]
     groups = [(str(names[i]), device == i) for i in order]
@@ -96,7 +96,20 @@ def _rates(
     start: np.ndarray, stop: np.ndarray, values: np.ndarray, edges: np.ndarray
 ) -> tuple[float, ...]:
     """Spread values over their intervals, and return what falls between edges, a second."""
-    seconds = np.maximum(stop - start, 1e-6)
-    start = stop - seconds
-    before = [float(values @ np.clip((edge - start) / seconds, 0.0, 1.0)) for edge in edges]
-    return tuple((np.diff(before) / np.diff(edges)).tolist())
+    seconds = np.maximum(stop - start, 1e-3)
+    start, stop = stop - seconds - edges[0], stop - edges[0]
+    rate = values / seconds
+    # What has passed at an edge is what all would have brought since their starts, without what
+    # they would have brought since their stops.
+    passed = _since(start, rate, edges - edges[0]) - _since(stop, rate, edges - edges[0])
+    return tuple(np.maximum(np.diff(passed) / np.diff(edges), 0.0).tolist())
+
+
+def _since(starts: np.ndarray, rates: np.ndarray, moments: np.ndarray) -> np.ndarray:
+    """Return what rates that began at some times have brought at moments."""
+    order = np.argsort(starts)
+    starts, rates = starts[order], rates[order]
+    before = np.searchsorted(starts, moments)
+    total = np.concatenate([[0.0], np.cumsum(rates)])[before]
+    weighted = np.concatenate([[0.0], np.cumsum(rates * starts)])[before]
+    return total * moments - weighted

@@ -48,7 +48,7 @@ def test_blocks_and_bytes_are_conserved() -> None:
     rows = history(100_003, 1_000, environments=("a", "b", "c"))
     rng = np.random.default_rng(0)
     rows["ended"] += rng.uniform(0, 10, len(rows))
-    found = throughput(rows, list(rows["environment"]))
+    found = throughput(rows, rows["environment"])
     seconds = np.diff(found.edges)
     assert np.sum(np.array(found.blocks) @ seconds) == pytest.approx(100_003)
     assert np.sum(np.array(found.bytes) @ seconds) == pytest.approx(rows["bytes_read"].sum())
@@ -57,14 +57,14 @@ def test_blocks_and_bytes_are_conserved() -> None:
 
 
 def test_steady_work_has_a_steady_rate() -> None:
-    found = throughput(history(5_000, 500), ["cpu"] * 500)
+    found = throughput(history(5_000, 500), np.array(["cpu"] * 500))
     np.testing.assert_allclose(found.blocks, 10.0)
     np.testing.assert_allclose(found.bytes, 10.0 * 2**20)
 
 
 def test_devices_with_little_are_put_together() -> None:
     names = tuple("abcdefg")
-    found = throughput(history(7_000, 700, environments=names), list(names) * 100)
+    found = throughput(history(7_000, 700, environments=names), np.array(list(names) * 100))
     assert len(found.devices) == 4
     assert found.devices[-1] == OTHERS
     total = sum(np.array(rates) @ np.diff(found.edges) for rates in found.blocks)
@@ -74,7 +74,7 @@ def test_devices_with_little_are_put_together() -> None:
 def test_one_block_of_no_duration() -> None:
     rows = history(1, 1)
     rows["ended"] = rows["started"]
-    found = throughput(rows, ["cpu"])
+    found = throughput(rows, np.array(["cpu"]))
     assert np.isfinite(found.blocks).all()
     assert late_rate(rows, found.time) == 0.0
 
