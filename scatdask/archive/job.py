@@ -288,6 +288,7 @@ class Job:
                     choose_pool(client, workers, scheduler, plan.block_memory)
                 )
                 note["pool"] = str(pool)
+                self._ledger.note_run(note)  # now, for if it is killed
                 tally = run_blocks(
                     work,
                     todo,

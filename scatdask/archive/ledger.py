@@ -24,7 +24,7 @@ import numpy as np
 from scatdask.archive import receipts as records
 from scatdask.archive.files import Folder
 from scatdask.archive.locations import Location
-from scatdask.archive.lock import Lock
+from scatdask.archive.lock import Lock, is_held
 from scatdask.archive.receipts import Receipt
 from scatdask.errors import OutputExistsError
 
@@ -73,6 +73,10 @@ class Ledger:
     def lock(self, run: str) -> Lock:
         """Return the lock on the output, not taken yet."""
         return Lock(self._folder, run)
+
+    def is_locked(self) -> bool:
+        """Say whether a run that is alive is writing the output."""
+        return is_held(self._folder)
 
     def exists(self) -> bool:
         """Say whether there is a ledger, be it readable or not."""

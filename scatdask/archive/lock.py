@@ -56,7 +56,7 @@ class Lock:
             If another run holds it.
         """
         if not self._folder.create(_NAME, self._content()):
-            holder = self._holder()
+            holder = _holder(self._folder)
             if holder is not None and not _is_gone(holder):
                 raise OutputBusyError(
                     f"a run on {holder['host']} (process {holder['pid']}) is writing this output: "
@@ -109,15 +109,22 @@ class Lock:
             }
         ).encode()
 
-    def _holder(self) -> dict[str, Any] | None:
-        """Return who holds the lock, None if nobody does, or one that is only being written."""
-        try:
-            return dict(json.loads(self._folder.read(_NAME)))
-        except (FileNotFoundError, ValueError):
-            return None
-
     def _owner(self) -> str | None:
-        return (self._holder() or {}).get("run")
+        return (_holder(self._folder) or {}).get("run")
+
+
+def is_held(folder: Folder) -> bool:
+    """Say whether a run that is alive holds the lock of a ledger's folder."""
+    holder = _holder(folder)
+    return holder is not None and not _is_gone(holder)
+
+
+def _holder(folder: Folder) -> dict[str, Any] | None:
+    """Return who holds the lock, None if nobody does, or one that is only being written."""
+    try:
+        return dict(json.loads(folder.read(_NAME)))
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _is_gone(holder: dict[str, Any]) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from scatdask.archive import lock as module
 from scatdask.archive.files import Folder
 from scatdask.archive.locations import Location
-from scatdask.archive.lock import Lock
+from scatdask.archive.lock import Lock, is_held
 from scatdask.errors import OutputBusyError
 
 
@@ -54,8 +54,10 @@ def test_lock_of_another_process_holds_while_it_lives_and_ends_with_its_death(fo
     with Lock(folder, "b") as lock:
         with pytest.raises(OutputBusyError, match=rf"process {process.pid}"):
             lock.acquire()
+        assert is_held(folder)
         os.kill(process.pid, signal.SIGKILL)
         process.join()
+        assert not is_held(folder)
         lock.acquire()
         lock.check()
 

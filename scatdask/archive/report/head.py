@@ -12,7 +12,8 @@ from scatdask.archive.report.units import block_rate, duration, moment, share, s
 STATES = {
     "not begun": ("○", "Not begun"),
     "running": ("▶", "Running"),
-    "silent": ("?", "Silent: perhaps killed"),
+    "silent": ("?", "Silent"),
+    "killed": ("×", "Killed"),
     "stopped": ("■", "Stopped"),
     "failed": ("×", "Failed"),
     "complete": ("✓", "Complete"),
@@ -79,12 +80,17 @@ def _say(summary: Summary) -> str:
     told = f"It said: {message.rstrip('.')}. " if message else ""
     if summary.state == "silent":
         return (
-            f"The run says that it is at work, and has been silent for long. {heard}If it was "
-            f"killed, the same command goes on where it was. {left}"
+            f"A run is at work by its record, and has done nothing for long. {heard}It waits for "
+            f"workers, or was killed. {left}"
+        )
+    if summary.state == "killed":
+        return (
+            "The last run recorded no end and gives no sign of life; the same command goes on "
+            f"where it was. {heard}{left}"
         )
     if summary.state in ("stopped", "failed"):
         ended = "ended with a failure" if summary.state == "failed" else "has ended"
-        return f"The last run {ended}. {told}{heard}{left}What is done is recorded."
+        return f"The last run {ended}. {told}{heard}{left}"
     if summary.state == "not begun":
         return "No block is done, and no run is at work."
     return ""

@@ -91,7 +91,8 @@ def block_maps(summary: Summary) -> Element | None:
     hidden = len(summary.variables) - len(summary.maps)
     seen = {state_class(cell) for blocks in summary.maps for cell in blocks.cells}
     states = [(kind, text) for kind, text in _LEGEND if kind in seen]
-    times = [entry for entry in states if entry[0] == "none"]
+    undone = any(not cell.done for blocks in summary.maps for cell in blocks.cells)
+    times = [("none", "not done")] if undone else []
     times += [] if first is None else legend_of_times(first, last)
     return _section(
         "Blocks",

@@ -52,6 +52,9 @@ class Recorded(Protocol):
     def runs(self) -> Sequence[dict[str, Any]]:
         """Return one record a run."""
 
+    def is_locked(self) -> bool:
+        """Say whether a run that is alive is writing the output."""
+
 
 def summarise(ledger: Recorded, target: str, now: float | None = None) -> Summary:
     """Read a ledger.
@@ -84,7 +87,7 @@ def summarise(ledger: Recorded, target: str, now: float | None = None) -> Summar
     failures = ledger.failures(record["output"], is_done)
     failed = np.zeros(n_blocks, dtype=bool)
     failed[[f.block for f in failures]] = True
-    runs = _runs(ledger.runs())
+    runs = _runs(ledger.runs(), ledger.is_locked())
     done = int(is_done.sum())
     names, which = np.unique(history["environment"], return_inverse=True)
     devices = np.array([_device(environments.get(str(name))) for name in names], np.str_)[which]
@@ -127,7 +130,7 @@ def summarise(ledger: Recorded, target: str, now: float | None = None) -> Summar
 
 
 def _text(value: Any) -> str:
-    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    text = f"({', '.join(map(str, value))})" if isinstance(value, list) else str(value)
     return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…"
 
 
@@ -142,12 +145,13 @@ def _device(environment: Mapping[str, str] | None) -> str:
     return kind.upper() + (f" ({_text(name)})" if name else "")
 
 
-def _runs(records: Sequence[dict[str, Any]]) -> tuple[Run, ...]:
+def _runs(records: Sequence[dict[str, Any]], is_locked: bool) -> tuple[Run, ...]:
     """Return the runs in order; one without an end that had the output to itself has died."""
     runs: list[Run] = []
     for i, record in enumerate(records):
         ended, state = record["ended"], str(record["state"])
-        if ended is None and record.get("range") is None and i + 1 < len(records):
+        is_alone, is_last = record.get("range") is None, i + 1 == len(records)
+        if ended is None and is_alone and not (is_last and is_locked):
             state = "killed"
         runs.append(
             Run(
@@ -171,6 +175,8 @@ def _state(
         return "stopped" if len(history) else "not begun"
     at_work = [run for run in runs if run.state == "running"]
     if not at_work:
+        if runs[-1].state == "killed":
+            return "killed"
         return "failed" if runs[-1].state == "failed" or not left else "stopped"
     heard, task = at_work[-1].started, 0.0
     if len(history):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-State = Literal["not begun", "running", "silent", "stopped", "failed", "complete"]
+State = Literal["not begun", "running", "silent", "killed", "stopped", "failed", "complete"]
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,8 @@ class Summary:
     made : float
         When this was read, in Unix seconds.
     state : State
-        "silent" is a run that says it is running, and has done nothing for long.
+        "silent" is a run that says it is running, and has done nothing for long; "killed" one that
+        had the output to itself, recorded no end, and gives no sign of life.
     blocks, done, failed : int
     rate : float
         Blocks a second of late, in working time; zero where none is done.

@@ -26,6 +26,7 @@ class SyntheticLedger:
     ran: list[dict[str, Any]] = field(default_factory=list)
     plan: dict[str, Any] = field(default_factory=dict)
     source: str = "/archive/waveforms.zarr"
+    locked: bool = True
 
     def read(self) -> dict[str, Any]:
         return {
@@ -49,6 +50,9 @@ class SyntheticLedger:
     def failures(self, output: str, done: np.ndarray) -> list[Failure]:
         assert output == OUTPUT
         return [failure for failure in self.lost if not done[failure.block]]
+
+    def is_locked(self) -> bool:
+        return self.locked
 
     def runs(self) -> list[dict[str, Any]]:
         return self.ran

@@ -49,9 +49,19 @@ def test_a_run_that_another_one_followed_has_died() -> None:
     assert [each.state for each in found.runs] == ["killed", "running"]
 
 
+def test_a_run_that_gives_no_sign_of_life_has_died() -> None:
+    ledger = half(run(BEGAN, None, "running"))
+    ledger.locked = False
+    found = summary(ledger)
+    assert found.state == "killed"
+    assert [each.state for each in found.runs] == ["killed"]
+
+
 def test_runs_that_share_an_output_are_at_work_at_once() -> None:
     shared = [{**run(BEGAN + i, None, "running"), "range": [i, i + 1]} for i in range(3)]
-    found = summary(half(*shared, run(BEGAN + 4, BEGAN + 5, "finished")))
+    ledger = half(*shared, run(BEGAN + 4, BEGAN + 5, "finished"))
+    ledger.locked = False  # such runs take no lock
+    found = summary(ledger)
     assert [each.state for each in found.runs] == ["running"] * 3 + ["finished"]
     assert found.state == "running"
 
