@@ -7,31 +7,29 @@ The rival is Kymatio 0.3.0, in an environment that `kymatio_env.py` makes (a net
 once). Sides of a comparison run in turn, in processes of their own, one thread each. Run it on a
 machine that does nothing else; ``--trial`` is for seeing that it works.
 
-With `mkl_fft` and `mkl-service` installed, the kernel is also timed on that FFT library. The part
-"gpu" needs a CUDA device, and Kymatio and torch beside CuPy for a rival; without a device it is
-skipped.
+Kernels are timed on SciPy's FFTs, and on those of mkl_fft (with mkl-service) and pyfftw where they
+are installed; ``--fft`` names some. The part "gpu" needs a CUDA device, and Kymatio and torch
+beside CuPy for a rival; without a device it is skipped.
 """
 
 from __future__ import annotations
 
 import datetime
-import importlib.util
 import json
-import os
-import platform
 import statistics
 import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import backends
 import click
 import gpu
 import jobs
 import kymatio_env
 import storage
 from compare import Side, in_process, in_turn, ratios
-from sides import versions
+from sides import machine, versions
 from tables import PARTS, tables
 
 N = 2**16
@@ -227,16 +225,16 @@ MEMORY = {
 ALSO_IN_THREADS = ("one long channel, J=10", "J=12", "large source chunks")
 
 
-def kernel_rows(part: str, rival: Path, trial: bool) -> list[dict[str, Any]]:
+def kernel_rows(
+    part: str, rival: Path, names: tuple[str, ...], trial: bool
+) -> list[dict[str, Any]]:
     """Time a transform of arrays in memory against Kymatio, one thread each."""
     found = []
-    has_mkl = all(importlib.util.find_spec(name) for name in ("mkl_fft", "mkl"))
     for one in KERNELS[part]:
         case = {"ours": {}, "our_shape": one["shape"], "note": "", **one}
         if trial:
             case["rows"] = min(case["rows"], LANES)
         rows = case["rows"]
-        names = ["scipy", "mkl"] if has_mkl else ["scipy"]
         sides = [Side("kernel_kymatio", case, rival)]
         sides += [Side("kernel_scatdask", {**case, "fft": name}) for name in names]
         try:
@@ -374,19 +372,6 @@ def gpu_rows(trial: bool) -> list[dict[str, Any]]:
     return found
 
 
-def machine() -> dict[str, Any]:
-    """Describe the machine."""
-    model = platform.processor()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [
-            s.split(":")[1].strip() for s in info.read_text().splitlines() if "model name" in s
-        ]
-        model = names[0] if names else model
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    return {"cpu": model, "cores": os.cpu_count(), "system": platform.system(), "load": load}
-
-
 def _say(row: dict[str, Any]) -> None:
     """Show that something happens."""
     brief = {k: v for k, v in row.items() if isinstance(v, str | int | float)}
@@ -400,6 +385,13 @@ def _say(row: dict[str, Any]) -> None:
     multiple=True,
     type=click.Choice(list(PARTS)),
     help="Only this part; may be given several times.",
+)
+@click.option(
+    "--fft",
+    "libraries",
+    multiple=True,
+    type=click.Choice(list(backends.NEEDS)),
+    help="Time kernels on this FFT library only; may be given several times.",
 )
 @click.option("--trial", is_flag=True, help="Few repetitions and small archives.")
 @click.option(
@@ -416,9 +408,16 @@ def _say(row: dict[str, Any]) -> None:
     show_default=True,
     help="Where to write the figures.",
 )
-def main(parts: tuple[str, ...], trial: bool, kymatio_env: Path, json_path: Path) -> None:
+def main(
+    parts: tuple[str, ...],
+    libraries: tuple[str, ...],
+    trial: bool,
+    kymatio_env: Path,
+    json_path: Path,
+) -> None:
     """Run the chosen parts, print the tables, write the figures."""
     chosen = parts or tuple(PARTS)
+    names = backends.installed(libraries or tuple(backends.NEEDS))
     results: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": machine(),
@@ -428,7 +427,7 @@ def main(parts: tuple[str, ...], trial: bool, kymatio_env: Path, json_path: Path
     rival = _ensure(kymatio_env) if {*KERNELS, "archive"} & set(chosen) else Path()
     with tempfile.TemporaryDirectory() as folder:
         measures = {
-            **{part: partial(kernel_rows, part, rival, trial) for part in KERNELS},
+            **{part: partial(kernel_rows, part, rival, names, trial) for part in KERNELS},
             "ffts": lambda: fft_rows(trial),
             "jobs": lambda: job_rows(folder, trial),
             "archive": lambda: archive_rows(rival, folder, trial),

@@ -10,6 +10,7 @@ Requests are lines of JSON on standard input, answers are lines of JSON on stand
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shutil
 import sys
@@ -35,13 +36,11 @@ def noise(shape: tuple[int, ...]) -> np.ndarray:
 
 def kernel_scatdask(case: dict[str, Any]) -> Side:
     """Prepare a transform of scatdask on a batch of signals."""
+    import backends
+
     import scatdask
 
-    if case.get("fft") == "mkl":
-        import mkl_fft.interfaces.scipy_fft as backend
-        import scipy.fft
-
-        scipy.fft.set_global_backend(backend)
+    backends.use(case["fft"])
     kind, parameters = getattr(scatdask, case["transform"]), case["parameters"] | case["ours"]
     transform = kind(**parameters)
     x = noise((case["rows"], *case["our_shape"]))
@@ -152,10 +151,23 @@ SIDES = {
 }
 
 
+def machine() -> dict[str, Any]:
+    """Describe the machine."""
+    model = platform.processor()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [
+            s.split(":")[1].strip() for s in info.read_text().splitlines() if "model name" in s
+        ]
+        model = names[0] if names else model
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    return {"cpu": model, "cores": os.cpu_count(), "system": platform.system(), "load": load}
+
+
 def versions() -> dict[str, str]:
     """Return the versions of whatever matters for speed and is installed here."""
     found = {"python": platform.python_version()}
-    names = ("scatdask", "kymatio", "numpy", "scipy", "mkl_fft", "xarray", "dask", "zarr")
+    names = ("scatdask", "kymatio", "numpy", "scipy", "mkl_fft", "pyfftw", "xarray", "dask", "zarr")
     for name in names:
         try:
             found[name] = version(name)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.fft
 
 from scatdask import (
     HarmonicScattering3D,
@@ -200,3 +201,38 @@ def test_without_64_bits(jax, rng):
             mean = Scattering1D(4, T="global")(jax.numpy.asarray(x))
     assert largest_error(found, Scattering1D(4)(x)) <= 2e-6
     assert largest_error(mean, Scattering1D(4, T="global")(x)) <= 2e-6
+
+
+@pytest.mark.parametrize(
+    ("transform", "shape"),
+    [
+        (Scattering1D(4, Q=4), (333,)),
+        (Scattering2D(2, L=3), (24, 19)),
+        (HarmonicScattering3D(1, L=2), (8, 8, 8)),
+        (HarmonicScattering3D(1, L=1, method="local"), (7, 8, 9)),
+        (TimeFrequencyScattering(4, J_fr=1, Q=4), (200,)),
+    ],
+    ids=["1-D", "2-D", "3-D, sums", "3-D, maps", "joint"],
+)
+def test_every_wavelet_is_by_the_backend_that_scipy_has_for_all(rng, transform, shape):
+    x = rng.standard_normal(shape)
+    expected = transform(x)
+
+    class Backend:
+        __ua_domain__ = "numpy.scipy.fft"
+        factor = 1.0
+
+        @staticmethod
+        def __ua_function__(method, args, kwargs):
+            how = {name: kwargs[name] for name in ("n", "s", "axes") if name in kwargs}
+            result = getattr(np.fft, method.__name__)(*args, **how)
+            return result * result.dtype.type(Backend.factor)
+
+    with scipy.fft.set_backend(Backend, only=True):
+        assert largest_error(transform(x), expected) < 2e-5
+        Backend.factor = np.nan
+        with pytest.warns(NonFiniteWarning):
+            spoilt = transform(x)
+    orders = transform.paths()["order"].values
+    assert spoilt.shape[0] == len(orders)
+    assert np.isnan(spoilt[orders > 0]).all()
