@@ -96,11 +96,19 @@ def test_fast_lengths(minimum, alignment):
     length = fast_length(minimum, alignment)
     assert length % alignment == 0
     assert minimum <= length < 2 * minimum + alignment
-    rest = length
+    rest = length // 7 if length // alignment % 7 == 0 else length
     for prime in (2, 3, 5):
         while rest % prime == 0:
             rest //= prime
     assert rest == 1
+
+
+@pytest.mark.parametrize(
+    ("minimum", "length"),
+    [(224, 224), (225, 240), (280, 288), (320, 320), (440, 448), (1120, 1152)],
+)
+def test_factors_of_seven_are_taken_where_they_save_much(minimum, length):
+    assert fast_length(minimum, 8) == length
 
 
 def test_sizes_beyond_32_bits():
