@@ -34,6 +34,21 @@ def test_ffts_over_several_axes_are_those_of_numpy(xp, rng, shape):
     np.testing.assert_allclose(xp.to_numpy(found), np.fft.ifftn(wave, axes=axes), atol=1e-13)
 
 
+@pytest.mark.parametrize("axis", [-3, -2, -1])
+def test_ffts_over_one_axis_of_several_are_those_of_numpy(xp, rng, axis):
+    wave = rng.standard_normal((3, 4, 5)) + 1j * rng.standard_normal((3, 4, 5))
+    like = xp.asarray(np.zeros(1))
+    fft = arrays.fft_of(like)
+    for name in ("fftn", "ifftn"):
+        found = getattr(fft, name)(arrays.from_numpy(wave.copy(), like=like), axes=(axis,))
+        expected = getattr(np.fft, name)(wave, axes=(axis,))
+        np.testing.assert_allclose(xp.to_numpy(found), expected, atol=1e-14)
+    n = 2 * wave.shape[axis] - 1
+    found = fft.irfftn(arrays.from_numpy(wave.copy(), like=like), s=(n,), axes=(axis,))
+    expected = np.fft.irfft(wave, n, axis=axis)
+    np.testing.assert_allclose(xp.to_numpy(found), expected, atol=1e-14)
+
+
 def test_ffts_of_numpy_keep_single_precision():
     fft = arrays.fft_of(np.zeros(1))
     assert fft.rfft(np.zeros(8, np.float32)).dtype == np.complex64
