@@ -173,7 +173,8 @@ def find(request: Request) -> tuple[Work, Plan]:
     request.check_same(record, prospect.plan.variables)
     if prospect.former != prospect.plan.layouts:
         raise OutputExistsError(
-            f"{request.target.url!r} was made for a shorter source: extend it with init() first"
+            f"{request.target.url!r} was made for a shorter source: run the job, or extend the "
+            "output with init(), first"
         )
     return make_work(request, prospect.plan, record["output"]), prospect.plan
 

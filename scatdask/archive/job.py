@@ -6,12 +6,13 @@ import contextlib
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from dask.system import CPU_COUNT
 
-from scatdask.archive.beginning import find, make_work, prepare
+from scatdask.archive.beginning import find, prepare
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.locations import Location, check_apart
 from scatdask.archive.places import choose_pool
@@ -30,6 +31,7 @@ from scatdask.archive.running import (
 )
 from scatdask.archive.verify import Verification, verify_blocks
 from scatdask.archive.worker_memory import parsed_memory
+from scatdask.errors import OutputBusyError
 from scatdask.labels import as_dims
 from scatdask.transforms import Transform
 
@@ -336,7 +338,11 @@ class Job:
         return read_status(self.request.target)
 
     def verify(self, blocks: int = 8, *, seed: int = 0) -> Verification:
-        """Compute some blocks anew, cut in another way, and compare with what is stored.
+        """Look at all that is stored, and compare some blocks with ones cut in another way.
+
+        Blocks whose chunks are missing or torn, and such as differ, count as not done from then
+        on, where the ledger can be written and no run is at work: the next run computes them
+        again.
 
         Parameters
         ----------
@@ -355,14 +361,24 @@ class Job:
         FileNotFoundError
             If no run has begun.
         OutputExistsError
-            If the output is not this job's.
+            If the output is not this job's, or the source is longer now.
         """
         self.status()
-        record = self._ledger.read() or {}
-        plan = self.request.consider(record).plan
-        self.request.check_same(record, plan.variables)
-        work = make_work(self.request, plan, record["output"])
-        return verify_blocks(work, self._ledger.done(work.output, work.n_blocks), blocks, seed)
+        work = find(self.request)[0]
+        done = self._ledger.done(work.output, work.n_blocks)
+        rows = self._ledger.history(work.output, work.n_blocks)
+        found = verify_blocks(work, done, rows, blocks, seed)
+        if not found.bad:
+            return found
+        bad = np.zeros(work.n_blocks, dtype=bool)
+        bad[list(found.bad)] = True
+        try:
+            with self._ledger.lock(uuid.uuid4().hex) as lock:
+                lock.acquire()
+                self._ledger.forget(work.output, bad)
+        except (OutputBusyError, OSError):  # a run is at work, or it is another's to write
+            return found
+        return replace(found, is_recorded=True)
 
 
 def _checked(blocks: tuple[int, int], n_blocks: int) -> tuple[int, int]:

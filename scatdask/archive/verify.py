@@ -11,6 +11,7 @@ import numpy as np
 
 from scatdask.archive import source as sources
 from scatdask.archive import store
+from scatdask.archive.inspection import damaged_blocks
 from scatdask.archive.layout import Layout
 from scatdask.archive.work import Work
 from scatdask.blocks import block_of, combine_sums, slab, transform_block
@@ -21,6 +22,8 @@ from scatdask.transforms.halo import FAINTNESS
 # A block is computed anew from slabs that, padded, have at most so many samples, or so many times
 # as many as its own.
 _SMALL, _MOST_GROWTH = 2**20, 4
+
+_MOST_SHOWN = 20
 
 Range = tuple[int, int]
 Place = tuple[Range, ...]
@@ -45,7 +48,11 @@ class Verification:
     tolerance : float
         What is allowed.
     problems : tuple of str
-        Blocks that differ, and chunks that are missing or cannot be read.
+        Blocks that differ, and those whose chunks are missing or cannot be read.
+    bad : tuple of int
+        These blocks.
+    is_recorded : bool
+        Whether they count as not done from now on.
     """
 
     blocks: int
@@ -54,6 +61,8 @@ class Verification:
     worst: float
     tolerance: float
     problems: tuple[str, ...]
+    bad: tuple[int, ...] = ()
+    is_recorded: bool = False
 
     @property
     def is_good(self) -> bool:
@@ -62,7 +71,8 @@ class Verification:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures, as JSON can hold them."""
-        return {**asdict(self), "problems": list(self.problems), "is_good": self.is_good}
+        lists = {"problems": list(self.problems), "bad": list(self.bad)}
+        return {**asdict(self), **lists, "is_good": self.is_good}
 
     def __str__(self) -> str:
         head = (
@@ -70,49 +80,56 @@ class Verification:
             f"{self.worst:.1e} (allowed {self.tolerance:.1e})"
         )
         unfinished = self.blocks - self.done
-        lines = [head, *self.problems]
+        lines = [head, *self.problems[:_MOST_SHOWN]]
+        if len(self.problems) > _MOST_SHOWN:
+            lines.append(f"and {len(self.problems) - _MOST_SHOWN} more")
+        if self.is_recorded:
+            lines.append("these blocks count as not done: run again to compute them")
         if unfinished:
             lines.append(f"{unfinished} blocks are not done yet")
         return "\n".join(lines)
 
 
-def verify_blocks(work: Work, done: np.ndarray, count: int, seed: int) -> Verification:
-    """Compare finished blocks, drawn at random, with ones that are cut in another way."""
+def verify_blocks(
+    work: Work, done: np.ndarray, rows: np.ndarray, count: int, seed: int
+) -> Verification:
+    """Look at the objects of all finished blocks, and compute some anew, cut in another way.
+
+    Parameters
+    ----------
+    work : Work
+    done : array of bool
+        Which blocks are done.
+    rows : structured array
+        History of the output.
+    count, seed : int
+        How many blocks to draw, and the seed of the draw.
+    """
     tolerance = max(TOLERANCE[work.transform.dtype], 2 * work.transform.tolerance)
-    problems = _missing_chunks(work, done)
+    bad = damaged_blocks(work, done, rows)
     finished = np.flatnonzero(done)
     drawn = np.random.default_rng(seed).permutation(finished)[:count]
     worst = 0.0
-    for block in sorted(int(b) for b in drawn):
+    for block in sorted(set(drawn.tolist()) - set(bad)):
         layout, names, own = work.locate(block)
         try:
             difference = _difference(work, layout, names, own)
         except Exception as error:
-            problems.append(f"block {block} cannot be compared: {type(error).__name__}: {error}")
+            bad[block] = f"it cannot be compared: {type(error).__name__}: {error}"
             continue
         worst = max(worst, difference)
         if not difference <= tolerance:
-            problems.append(f"block {block} of {layout.variable!r} differs by {difference:.1e}")
-    return Verification(work.n_blocks, len(finished), len(drawn), worst, tolerance, tuple(problems))
-
-
-def _missing_chunks(work: Work, done: np.ndarray) -> list[str]:
-    """Say which output arrays lack chunks of finished blocks."""
-    problems = []
-    first = 0
-    for layout, names in zip(work.layouts, work.names, strict=True):
-        finished = np.flatnonzero(done[first : first + layout.n_blocks])
-        first += layout.n_blocks
-        for name, output in zip(names, work.transform.outputs, strict=True):
-            array = sources.stored_array(work.target, name)
-            regions = (store.region(layout, int(block), output) for block in finished)
-            keys = {key for region in regions for key in sources.chunk_keys(array, region)}
-            if missing := sorted(keys - set(sources.listing(work.target, array))):
-                problems.append(
-                    f"{len(missing)} chunks of variable {name!r} are not in {work.target.url!r}, "
-                    f"among them {', '.join(missing[:5])}"
-                )
-    return problems
+            bad[block] = f"{layout.variable!r} differs by {difference:.1e}"
+    problems = tuple(f"block {block}: {bad[block]}" for block in sorted(bad))
+    return Verification(
+        work.n_blocks,
+        len(finished),
+        len(drawn),
+        worst,
+        tolerance,
+        problems,
+        tuple(sorted(bad)),
+    )
 
 
 def _difference(work: Work, layout: Layout, names: tuple[str, ...], block: int) -> float:

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 
 from scatdask import Scattering1D
 from scatdask.archive.layout import Layout
+from scatdask.archive.ledger import Ledger
 from scatdask.archive.memory import PROCESS_BYTES
-from scatdask.archive.verify import _other_ranges, verify_blocks
-from scatdask.archive.work import Task, run_task
+from scatdask.archive.verify import Verification, _other_ranges, verify_blocks
+from scatdask.archive.work import Task, Work, run_task
 from scatdask.errors import NonFiniteWarning
 from tests.archive.common import forget, layouts, make_work, write_source
 from tests.archive.conftest import make_job
@@ -168,6 +169,12 @@ def test_blocks_of_several_axes_are_compared_with_other_slabs_on_all_axes(drawn)
                 assert ranges != [(start, stop)]
 
 
+def verify(work: Work) -> Verification:
+    done = np.ones(work.n_blocks, dtype=bool)
+    rows = Ledger(work.target).history(work.output, work.n_blocks)
+    return verify_blocks(work, done, rows, work.n_blocks, seed=0)
+
+
 @settings(max_examples=12)
 @given(layouts(longest=20, most=2))
 def test_verification_of_several_axes(drawn):
@@ -178,11 +185,10 @@ def test_verification_of_several_axes(drawn):
         write_source(Path(folder) / "in.zarr", array, tuple(stored.chunks.values()))
         work = make_work(Path(folder), transform, array, layout)
         run_task(work, Task(0, work.n_blocks - 1))
-        done = np.ones(work.n_blocks, dtype=bool)
-        found = verify_blocks(work, done, work.n_blocks, seed=0)
+        found = verify(work)
         assert found.is_good
         assert found.worst <= 1e-12
         output = zarr.open_group(work.target.url, mode="r+")[work.names[0][0]]
         last = tuple(n - 1 for n in output.shape)
         output[last] = output[last] + 1
-        assert not verify_blocks(work, done, work.n_blocks, seed=0).is_good
+        assert not verify(work).is_good

@@ -1,0 +1,69 @@
+"""Whether the objects of an output are what its workers wrote, from one listing of each array."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from scatdask.archive import source as sources
+from scatdask.archive import store
+from scatdask.archive.work import Work
+
+
+def damaged_blocks(work: Work, done: np.ndarray, rows: np.ndarray) -> dict[int, str]:
+    """Find finished blocks whose objects are missing, torn, or cannot be decoded.
+
+    Sizes are compared with those that the receipts tell; where they differ, the objects are read.
+    Damage that leaves sizes as they are is found by the checksums of the chunks, whenever a block
+    is read.
+
+    Parameters
+    ----------
+    work : Work
+    done : array of bool
+        Which blocks are done.
+    rows : structured array
+        History of the output.
+
+    Returns
+    -------
+    dict of str
+        By block, what is wrong.
+    """
+    size = np.zeros(work.n_blocks, dtype=np.int64)
+    damaged: dict[int, str] = {}
+    first = 0
+    for layout, names in zip(work.layouts, work.names, strict=True):
+        finished = np.flatnonzero(done[first : first + layout.n_blocks]).tolist()
+        for name, output in zip(names, work.transform.outputs, strict=True):
+            array = sources.stored_array(work.target, name)
+            entries = sources.listing(work.target, array)
+            for block in finished:
+                keys = list(sources.chunk_keys(array, store.region(layout, block, output)))
+                size[first + block] += sum(entries[k]["size"] for k in keys if k in entries)
+                if missing := [key for key in keys if key not in entries]:
+                    damaged[first + block] = (
+                        f"{len(missing)} chunks of variable {name!r} are not in "
+                        f"{work.target.url!r}, among them {', '.join(missing[:3])}"
+                    )
+        first += layout.n_blocks
+    before = np.concatenate([[0], np.cumsum(size)])
+    differ = before[rows["last"] + 1] - before[rows["first"]] != rows["bytes_stored"]
+    for row in rows[differ]:
+        for block in range(int(row["first"]), int(row["last"]) + 1):
+            if block not in damaged and (reason := _unreadable(work, block)):
+                damaged[block] = reason
+    return damaged
+
+
+def _unreadable(work: Work, block: int) -> str:
+    """Say why the objects of a block cannot be read; nothing if they can."""
+    layout, names, own = work.locate(block)
+    strict = replace(work.target, is_complete=True)  # an empty object is no chunk of fill values
+    for name, output in zip(names, work.transform.outputs, strict=True):
+        try:
+            sources.stored_array(strict, name)[store.region(layout, own, output)]
+        except Exception as error:
+            return f"variable {name!r} cannot be read: {type(error).__name__}: {error}"
+    return ""
