@@ -246,11 +246,3 @@ class Summary:
     failures: tuple[FailureGroup, ...]
     retried: tuple[Retry, ...]
     runs: tuple[Run, ...]
-
-    @property
-    def begun(self) -> float | None:
-        """When the first run, or the first block, began; None if neither is known."""
-        times = [run.started for run in self.runs]
-        if self.throughput is not None:
-            times.append(self.throughput.time.starts[0])
-        return min(times, default=None)
