@@ -267,7 +267,9 @@ def _versions(
     for name, count in zip(names, counts, strict=True):
         found = environments.get(str(name))
         versions = sorted((found or {}).items())
-        key = tuple((k, _text(v)) for k, v in versions if k not in ("device", "device_name"))
+        key = tuple(
+            (k, _text(v)) for k, v in versions if k not in ("device", "device_name", "host")
+        )
         blocks[key] += int(count)
         devices[key].add(_device(found))
     ordered = sorted(blocks, key=lambda key: -blocks[key])

@@ -142,7 +142,7 @@ def week() -> SyntheticLedger:
         rows,
         {
             "cpu1": worker(),
-            "cpu2": worker(host="node2", zarr="3.2.0"),
+            "cpu2": worker(zarr="3.2.0"),
             "gpu1": worker("gpu"),
         },
         lost,
