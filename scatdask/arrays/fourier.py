@@ -52,8 +52,8 @@ def _of_cupy() -> SimpleNamespace:
 def _in_place(fft: Any, **options: Any) -> SimpleNamespace:
     """Give the functions of `scipy.fft` the signatures of the array API."""
 
-    # One axis of several goes through the functions of one: in ``fftn`` mkl_fft loops over all other
-    # axes in Python, so that volumes took eight times as long.
+    # One axis of several goes through the functions of one: in ``fftn`` mkl_fft loops over all
+    # others in Python, so that volumes took eight times as long.
     def irfftn(a: AnyArray, *, s: tuple[int, ...], axes: tuple[int, ...]) -> AnyArray:
         if len(axes) == 1:
             return fft.irfft(a, s[0], axis=axes[0], overwrite_x=True, **options)
