@@ -19,11 +19,12 @@ from scatdask.transforms import (
 )
 
 if TYPE_CHECKING:
-    from scatdask.archive import Job
+    from scatdask.archive import Job, Reduction
 
 __all__ = [
     "HarmonicScattering3D",
     "Job",
+    "Reduction",
     "Scattering1D",
     "Scattering2D",
     "TimeFrequencyScattering",
@@ -39,8 +40,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # The archive road brings zarr and dask.array; notebooks that never use it need not wait.
-    if name == "Job":
-        from scatdask.archive import Job
+    if name in ("Job", "Reduction"):
+        from scatdask import archive
 
-        return Job
+        return getattr(archive, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,6 +14,7 @@ from scatdask.archive.layout import Layout
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.lock import Lock
 from scatdask.archive.plan import Plan
+from scatdask.archive.reducing import create_partials, extend_partials
 from scatdask.archive.request import Prospect, Request
 from scatdask.archive.work import Work
 from scatdask.errors import OutputExistsError
@@ -77,6 +78,7 @@ def _make(request: Request, ledger: Ledger, prospect: Prospect) -> str:
     ledger.write(record)
     store.remove(request.target)
     store.create(request.target, prospect.empty, prospect.encoding)
+    create_partials(request.target, prospect.plan)
     ledger.keep(record["output"], changes.to_bytes(prospect.digests))
     ledger.write({**record, "is_made": True})
     return str(record["output"])
@@ -101,6 +103,8 @@ def _continue(
     transform = request.transform
     if any(a.output_chunks(transform) != b.output_chunks(transform) for a, b in pairs):
         return _make(request, ledger, prospect)  # blocks are whole signals, and those are others
+    if not extend_partials(request.target, plan):
+        return _make(request, ledger, prospect)
     rows = ledger.history(output, len(again))
     numbers, first = [], 0
     for old, new in pairs:
@@ -108,12 +112,17 @@ def _continue(
         numbers.append(np.where(number >= 0, number + first, -1))
         first += new.n_blocks
     grown = _record(request, prospect, is_made=True)
-    store.extend(request.target, prospect.empty, prospect.encoding, plan.names)
+    store.extend(request.target, prospect.empty, prospect.encoding, _written(plan))
     ledger.begin(grown["output"], growth.renumbered(rows, np.concatenate(numbers)))
     ledger.keep(grown["output"], changes.to_bytes(prospect.digests))
     ledger.write(grown)  # now it is the longer output; before, it is the shorter one with a tail
     ledger.tidy(grown["output"])
     return str(grown["output"])
+
+
+def _written(plan: Plan) -> tuple[tuple[str, ...], ...]:
+    """Return the arrays that the output consists of."""
+    return plan.names if plan.reducing is None else (tuple(plan.output_shapes()),)
 
 
 def _changed_blocks(
@@ -184,4 +193,5 @@ def make_work(request: Request, plan: Plan, output: str) -> Work:
     run = uuid.uuid4().hex
     transform, layouts = request.transform, plan.layouts
     source = replace(request.source, is_complete=request.missing_chunks == "error")
-    return Work(source, request.target, transform, layouts, plan.names, run, output)
+    names, reducing = plan.names, plan.reducing
+    return Work(source, request.target, transform, layouts, names, run, output, reducing)

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from scatdask.archive import source as sources
-from scatdask.archive import store
+from scatdask.archive.layout import Layout
+from scatdask.archive.reducing import Place, places
 from scatdask.archive.work import Work
 
 
@@ -36,16 +37,16 @@ def damaged_blocks(work: Work, done: np.ndarray, rows: np.ndarray) -> dict[int, 
     first = 0
     for layout, names in zip(work.layouts, work.names, strict=True):
         finished = np.flatnonzero(done[first : first + layout.n_blocks]).tolist()
-        for name, output in zip(names, work.transform.outputs, strict=True):
-            array = sources.stored_array(work.target, name)
-            entries = sources.listing(work.target, array)
+        for where, name, place in _all_places(work, layout, names):
+            array = sources.stored_array(where, name)
+            entries = sources.listing(where, array)
             for block in finished:
-                keys = list(sources.chunk_keys(array, store.region(layout, block, output)))
+                keys = list(sources.chunk_keys(array, place(block)))
                 size[first + block] += sum(entries[k]["size"] for k in keys if k in entries)
                 if missing := [key for key in keys if key not in entries]:
                     damaged[first + block] = (
                         f"{len(missing)} chunks of variable {name!r} are not in "
-                        f"{work.target.url!r}, among them {', '.join(missing[:3])}"
+                        f"{where.url!r}, among them {', '.join(missing[:3])}"
                     )
         first += layout.n_blocks
     before = np.concatenate([[0], np.cumsum(size)])
@@ -60,10 +61,16 @@ def damaged_blocks(work: Work, done: np.ndarray, rows: np.ndarray) -> dict[int, 
 def _unreadable(work: Work, block: int) -> str:
     """Say why the objects of a block cannot be read; nothing if they can."""
     layout, names, own = work.locate(block)
-    strict = replace(work.target, is_complete=True)  # an empty object is no chunk of fill values
-    for name, output in zip(names, work.transform.outputs, strict=True):
+    for where, name, place in _all_places(work, layout, names):
+        strict = replace(where, is_complete=True)  # an empty object is no chunk of fill values
         try:
-            sources.stored_array(strict, name)[store.region(layout, own, output)]
+            sources.stored_array(strict, name)[place(own)]
         except Exception as error:
             return f"variable {name!r} cannot be read: {type(error).__name__}: {error}"
     return ""
+
+
+def _all_places(work: Work, layout: Layout, names: tuple[str, ...]) -> list[Place]:
+    """Return the arrays that the blocks of a variable write to."""
+    outputs = zip(names, work.transform.outputs, strict=True)
+    return [place for name, output in outputs for place in places(work, layout, name, output)]

@@ -18,6 +18,8 @@ from scatdask.archive.locations import Location, check_apart
 from scatdask.archive.places import choose_pool
 from scatdask.archive.plan import Plan
 from scatdask.archive.progress import progress_bar
+from scatdask.archive.reducing import merge_if_complete, note_changes
+from scatdask.archive.reduction import Reduction
 from scatdask.archive.report.notebook import job_html
 from scatdask.archive.reports import Report, Status, read_status
 from scatdask.archive.request import Request
@@ -74,6 +76,9 @@ class Job:
     missing_chunks : {"error", "fill"}
         Whether a source with chunks that do not exist is an error, or those hold the fill value.
         Of a sharded source shards are looked for, not the chunks in them.
+    reduce : Reduction, optional
+        Write statistics over windows of time in place of the coefficients, which are never
+        written. A group ``<target>.partials`` appears beside the output.
     source_options, target_options : mapping, optional
         What the file system of a URL takes, such as ``{"endpoint_url": ...}``; they go to the
         workers, but not into the ledger.
@@ -113,6 +118,7 @@ class Job:
         variable: str | None = None,
         memory: int | str | None = None,
         missing_chunks: str = "error",
+        reduce: Reduction | None = None,
         source_options: Mapping[str, Any] | None = None,
         target_options: Mapping[str, Any] | None = None,
     ) -> None:
@@ -133,6 +139,7 @@ class Job:
             variable,
             parsed_memory(memory),
             missing_chunks,
+            reduction=reduce,
         )
         self._ledger = Ledger(self.request.target)
         check_apart(self.request.source, self.request.target)
@@ -282,6 +289,8 @@ class Job:
             found = stop - first - len(todo)
             bar = stack.enter_context(progress_bar(total=stop - first, done=found, shown=progress))
             tally = Tally()
+            if len(todo) and work.reducing is not None and lock is not None:
+                note_changes(work, self._ledger)
             if len(todo):  # no cluster is started for nothing
                 note = stack.enter_context(
                     noted(self._ledger, work.run, blocks=len(todo), range=blocks)
@@ -304,6 +313,7 @@ class Job:
                 check_failures(tally, work.n_blocks, int(done.sum()) + tally.computed)
             if lock is not None:
                 self._ledger.compact(work.output, all_receipts=True)
+                merge_if_complete(work, self._ledger, computed=tally.computed)
         return report(tally, work, found, time.perf_counter() - start)
 
     def finalise(self) -> Status:
@@ -325,6 +335,7 @@ class Job:
             work = find(self.request)[0]
             lock.acquire()
             self._ledger.compact(work.output, all_receipts=True)
+            merge_if_complete(work, self._ledger, computed=work.n_blocks)
         return self.status()
 
     def status(self) -> Status:

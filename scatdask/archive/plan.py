@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,8 +20,10 @@ from scatdask.archive.memory import (
     device_memory_parts,
     memory_parts,
 )
+from scatdask.archive.reducing import Reducing
 from scatdask.archive.report.notebook import plan_html
 from scatdask.archive.speed import measured_speed
+from scatdask.archive.windows import Windows
 from scatdask.transforms import Transform
 
 # Small blocks are put together until a task is about this long.
@@ -43,6 +45,8 @@ class Plan:
         How each variable is stored.
     names : tuple of tuple of str
         Output arrays of each variable.
+    reducing, windows
+        How blocks are reduced to windows, where they are; otherwise None.
     blocks : int
         Number of blocks.
     """
@@ -51,6 +55,8 @@ class Plan:
     layouts: tuple[Layout, ...]
     stored: tuple[StoredArray, ...]
     names: tuple[tuple[str, ...], ...]
+    reducing: Reducing | None = None
+    windows: Windows | None = None
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -87,7 +93,9 @@ class Plan:
 
     @property
     def bytes_written(self) -> int:
-        """Bytes of the output, uncompressed."""
+        """Bytes of the output, or of the states that are merged into it, uncompressed."""
+        if self.reducing is not None:
+            return self.reducing.bytes_written(self.transform, self.layouts)
         itemsize = np.dtype(self.transform.dtype).itemsize
         return sum(
             math.prod(shape) * itemsize
@@ -117,7 +125,10 @@ class Plan:
 
     @cached_property
     def _parts(self) -> dict[str, int]:
-        return memory_parts(self.transform, self.layouts, self.stored)
+        parts = memory_parts(self.transform, self.layouts, self.stored)
+        if self.reducing is not None:  # as they are, and as a part of them is being encoded
+            parts["states"] = 2 * self.reducing.block_bytes(self.transform, self.layouts)
+        return parts
 
     @property
     def block_memory(self) -> int:
@@ -148,6 +159,9 @@ class Plan:
 
     def output_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of each output array."""
+        if self.reducing is not None:
+            outputs = self.reducing.outputs(self.transform, self.layouts, self.names)
+            return {name: shape for name, (shape, _) in outputs.items()}
         return {
             name: shape
             for layout, names in zip(self.layouts, self.names, strict=True)
@@ -156,6 +170,9 @@ class Plan:
 
     def output_chunks(self) -> dict[str, Chunking]:
         """Return the shapes of the shards and chunks of each output array."""
+        if self.reducing is not None:
+            outputs = self.reducing.outputs(self.transform, self.layouts, self.names)
+            return {name: Chunking(chunk, chunk) for name, (_, chunk) in outputs.items()}
         return {
             name: cut
             for layout, names in zip(self.layouts, self.names, strict=True)
@@ -209,11 +226,11 @@ class Plan:
                 f"  blocks      {layout.n_blocks} of {layout.rows} signals x "
                 f"{' x '.join(map(str, layout.lengths))} samples"
             )
-            cuts = layout.output_chunks(self.transform)
-            shapes = layout.output_shapes(self.transform)
-            for name, out, cut in zip(names, shapes, cuts, strict=True):
-                shards = f" in shards of {cut.shard}" if cut.is_sharded else ""
-                lines.append(f"  output      {name} {out}{shards} in chunks of {cut.chunk}")
+            written = replace(self, layouts=(layout,), names=(names,))
+            cuts = written.output_chunks()
+            for name, out in written.output_shapes().items():
+                shards = f" in shards of {cuts[name].shard}" if cuts[name].is_sharded else ""
+                lines.append(f"  output      {name} {out}{shards} in chunks of {cuts[name].chunk}")
         per_task = self.blocks_per_task()
         again = self.chunk_bytes_read / max(self.bytes_read, 1)
         note = f", whole chunks: {format_bytes(self.chunk_bytes_read)}" if again > 1.5 else ""

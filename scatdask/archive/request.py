@@ -11,11 +11,15 @@ from dask.utils import format_bytes
 
 from scatdask import labels
 from scatdask.archive import changes, growth, store
+from scatdask.archive import reducing as reduced
 from scatdask.archive import source as sources
 from scatdask.archive.blocking import make_layouts
 from scatdask.archive.layout import Layout, StoredArray
 from scatdask.archive.locations import Location
 from scatdask.archive.plan import Plan
+from scatdask.archive.reducing import Reducing
+from scatdask.archive.reduction import Reduction
+from scatdask.archive.windows import windows_of
 from scatdask.archive.worker_memory import worker_limit, worker_memory
 from scatdask.blocks import check_dtype
 from scatdask.errors import OutputExistsError
@@ -68,6 +72,8 @@ class Request:
         Whether a source with chunks that do not exist is an error.
     limit : int or None
         Resident bytes beyond which such a process would be killed, as far as is known.
+    reduction : Reduction or None
+        What is written in place of the coefficients.
     """
 
     source: Location
@@ -78,6 +84,7 @@ class Request:
     memory: int | None
     missing_chunks: str
     limit: int | None = None
+    reduction: Reduction | None = None
 
     def for_workers(
         self, client: distributed.Client | None = None, processes: int | None = None
@@ -95,6 +102,8 @@ class Request:
         record : dict or None
             Of the ledger beside the output.
         """
+        if self.reduction is not None:
+            reduced.check_reducible(self.transform)
         dataset = sources.open_source(self.source, decode_times=True)
         labels.check_dims(dataset, self.transform, self.dims)
         chosen, skipped = labels.choose(dataset, self.dims, self.variable)
@@ -115,6 +124,21 @@ class Request:
         raw = sources.open_source(self.source, decode_times=False)[list(dataset.data_vars)]
         empty, names, encoding = store.template(raw, self.transform, layouts, samplings, skipped)
         plan = Plan(self.transform, layouts, tuple(stored), names)
+        if self.reduction is not None:
+            windows = windows_of(dataset, self.dims[0], self.reduction.window)
+            slots = tuple(map(windows.slots, layouts))
+            reducing = Reducing(self.reduction, len(windows), slots)
+            plan = replace(plan, reducing=reducing, windows=windows)
+            empty, encoding = reduced.template(
+                empty, encoding, self.transform, layouts, names, reducing, windows
+            )
+            if not begun and self.memory is not None and plan.peak_memory > self.memory:
+                states = plan.memory_parts()["states"]
+                raise MemoryError(
+                    f"a worker needs {-(-plan.peak_memory // 2**20)} MiB, "
+                    f"{-(-states // 2**20)} MiB of them for the statistics of windows, and memory "
+                    f"allows {format_bytes(self.memory)}: allow more memory, or leave out quantiles"
+                )
         if begun and self.memory is not None and plan.peak_memory > self.memory:
             raise MemoryError(
                 f"{self.target.url!r} was begun with blocks for which a worker needs "
@@ -172,6 +196,7 @@ class Request:
             "sizes": {name: sources.sizes(self.source, name) for name in variables},
             "dims": list(self.dims),
             "variables": list(variables),
+            **({} if self.reduction is None else {"reduction": self.reduction.to_dict()}),
         }
 
     def check_same(self, record: dict[str, Any], variables: tuple[str, ...]) -> None:
@@ -192,9 +217,9 @@ class Request:
                 differing.append(
                     f"{key}: {theirs.get(key)!r} there, {mine['transform'].get(key)!r} here"
                 )
-        for key in ("source", "dims", "variables"):
-            if record.get(key) != mine[key]:
-                differing.append(f"{key}: {record.get(key)!r} there, {mine[key]!r} here")
+        for key in ("source", "dims", "variables", "reduction"):
+            if record.get(key) != mine.get(key):
+                differing.append(f"{key}: {record.get(key)!r} there, {mine.get(key)!r} here")
         if record.get("source_fingerprint") != mine["source_fingerprint"]:
             differing.append("the source has changed since")
         for name, sizes in record.get("sizes", {}).items():

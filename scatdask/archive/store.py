@@ -31,7 +31,7 @@ _MOST_COPIED = 16 * 2**20
 _LABELS = 2**17, 2**22
 # Smaller than plain Zstandard, and faster (tests/benchmarks/storage.py). The checksum finds what
 # a disk made of a chunk.
-_COMPRESSORS = (
+COMPRESSORS = (
     zarr.codecs.BloscCodec(cname="lz4", clevel=5, shuffle="shuffle"),
     zarr.codecs.Crc32cCodec(),
 )
@@ -89,7 +89,7 @@ def template(
                 "shards": chunks.shard if chunks.is_sharded else None,
                 # A chunk of NaN is written too, so that a chunk that is not there is a hole.
                 "fill_value": np.nan,
-                "compressors": _COMPRESSORS,
+                "compressors": COMPRESSORS,
             }
     large = [
         name
@@ -109,7 +109,7 @@ def template(
         if coord.ndim and coord.dtype.kind in "iuf" and coord.size > _LABELS[0]:
             chunk, shard = ((*(1,) * (coord.ndim - 1), size) for size in _LABELS)
             shards = shard if coord.size > shard[-1] else None
-            encoding[name] = {"chunks": chunk, "shards": shards, "compressors": _COMPRESSORS}
+            encoding[name] = {"chunks": chunk, "shards": shards, "compressors": COMPRESSORS}
     return dataset.drop_encoding(), tuple(names), encoding
 
 

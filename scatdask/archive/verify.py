@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from scatdask.archive import source as sources
-from scatdask.archive import store
 from scatdask.archive.inspection import damaged_blocks
 from scatdask.archive.layout import Layout
+from scatdask.archive.reducing import places, values_of
 from scatdask.archive.work import Work
 from scatdask.blocks import block_of, combine_sums, slab, transform_block
 from scatdask.blocks.function import Pieces
-from scatdask.transforms import Transform
+from scatdask.transforms import Output, Transform
 from scatdask.transforms.halo import FAINTNESS
 
 # A block is computed anew from slabs that, padded, have at most so many samples, or so many times
@@ -137,14 +137,48 @@ def _difference(work: Work, layout: Layout, names: tuple[str, ...], block: int) 
     worst = 0.0
     again = _recompute(work, layout, block)
     for name, output, (fresh, scale) in zip(names, work.transform.outputs, again, strict=True):
-        region = store.region(layout, block, output)
-        stored = np.asarray(sources.stored_array(work.target, name)[region])
+        stored, fresh, scale = _comparable(work, layout, name, output, block, fresh, scale)
         if stored.shape != fresh.shape or not np.array_equal(np.isnan(stored), np.isnan(fresh)):
             return np.inf
         if stored.size and np.isfinite(stored).any():
             error = np.abs(stored.astype(np.float64) - fresh)
             worst = max(worst, float(np.nanmax(error / np.maximum(scale, 1e-300))))
     return worst
+
+
+def _comparable(
+    work: Work,
+    layout: Layout,
+    name: str,
+    output: Output,
+    block: int,
+    fresh: np.ndarray,
+    scale: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what is stored of a block, what should be, and the scale of each path.
+
+    Of states, those that are coefficients, and how far these are from their mean, go into the
+    comparison; counts must be the same, and are NaN where they are not.
+    """
+    stored = {
+        path.rpartition("/")[2]: np.asarray(sources.stored_array(where, path)[place(block)])
+        for where, path, place in places(work, layout, name, output)
+    }
+    if work.reducing is None:
+        return stored[name], fresh, scale
+    values = values_of(work, layout, block, output, fresh)
+    expected = dict(zip(work.reducing.reduction.parts, values, strict=True))
+    pairs = []
+    for state in (stored, expected):
+        count = np.maximum(state["count"], 1)
+        arrays = [np.where(state["count"] == expected["count"], 0.0, np.nan)]
+        arrays += [state[part] for part in ("mean",) if part in state]
+        if "maximum" in state:
+            arrays.append(np.where(state["count"] > 0, state["maximum"], 0.0))
+        if "squares" in state:
+            arrays.append(np.sqrt(state["squares"] / count))
+        pairs.append(np.stack(arrays, axis=-1))
+    return pairs[0], pairs[1], scale[..., np.newaxis]
 
 
 def _recompute(work: Work, layout: Layout, block: int) -> list[tuple[np.ndarray, np.ndarray]]:

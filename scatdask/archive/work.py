@@ -18,6 +18,7 @@ from scatdask.archive.locations import Location
 from scatdask.archive.metrics import meter_receipts
 from scatdask.archive.process import prepare_process, release_memory
 from scatdask.archive.receipts import Receipt, merge
+from scatdask.archive.reducing import Reducing, places, values_of
 from scatdask.archive.retries import retries_so_far
 from scatdask.archive.source import read_block
 from scatdask.blocks import combine_sums, transform_block
@@ -42,6 +43,8 @@ class Work:
         Identity of this run, 32 hexadecimal digits.
     output : str
         Identity of the output, 32 hexadecimal digits.
+    reducing : Reducing, optional
+        How blocks are reduced to states of windows, where they are.
     """
 
     source: Location
@@ -51,6 +54,7 @@ class Work:
     names: tuple[tuple[str, ...], ...]
     run: str
     output: str
+    reducing: Reducing | None = None
 
     @property
     def n_blocks(self) -> int:
@@ -147,9 +151,12 @@ def run_block(work: Work, block: int) -> Receipt:
     Ledger(work.target).check(work.output)
     written = stored = missing = 0
     for name, array, output in zip(names, arrays, work.transform.outputs, strict=True):
-        region = store.region(layout, own, output)
-        stored += store.write(work.target, name, work.run, region, array)
-        written += array.nbytes
+        arrays_of = values_of(work, layout, own, output, array)
+        for (where, path, place), values in zip(
+            places(work, layout, name, output), arrays_of, strict=True
+        ):
+            stored += store.write(where, path, work.run, place(own), values)
+            written += values.nbytes
         missing += int(np.count_nonzero(np.isnan(array)))
     return Receipt(
         block,

@@ -1,0 +1,270 @@
+"""Jobs that reduce: whatever the blocks, the statistics are those of the whole array."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+import zarr
+
+import scatdask
+from scatdask import Job, Reduction, Scattering1D, TimeFrequencyScattering
+from scatdask.archive import reducing, sketch
+from scatdask.errors import OutputExistsError
+from scatdask.labels import output_names
+from tests.archive.common import begin, forget
+
+ALL = Reduction("1h", ("mean", "variance", "maximum", "quantiles"), (0.1, 0.5, 0.99))
+S = Scattering1D(J=5, Q=2, stride=8, dtype="float64")
+
+
+def signals(n=30_000, seed=0):
+    time = xr.date_range("2024-05-01T22:07:00", periods=n, freq="1s")
+    noise = np.random.default_rng(seed).standard_normal((3, n)).cumsum(axis=1)
+    noise[1, 9000:9100] = np.nan
+    return xr.Dataset(
+        {"v": (("station", "time"), noise, {"units": "m/s"})},
+        coords={"time": time, "height": ("time", np.arange(n)), "station": [4, 5, 6]},
+    )
+
+
+def write(path: Path, dataset: xr.Dataset, chunks: tuple[int, ...] = (2, 7000)) -> Path:
+    dataset.v.encoding["chunks"] = chunks
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
+        dataset.to_zarr(path, mode="w")
+    return path
+
+
+def run(folder: Path, dataset: xr.Dataset, transform=S, reduction=ALL, **options) -> xr.Dataset:
+    source = write(folder / "in.zarr", dataset, **options)
+    job = Job(source, folder / "out.zarr", transform, dim="time", reduce=reduction)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", scatdask.errors.NonFiniteWarning)
+        job.run()
+    return xr.open_zarr(folder / "out.zarr").load()
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Have blocks of a few thousand samples."""
+    monkeypatch.setattr("scatdask.blocks.sizing._SMALLEST", 2**11)
+    monkeypatch.setattr("scatdask.blocks.sizing.HALO_OVERHEAD", 0.5)
+
+
+def check(out: xr.Dataset, coefficients: xr.DataArray, window: str, reduction=ALL) -> None:
+    """Compare with numpy on the whole array."""
+    starts = pd.Series(1, coefficients.time.values).resample(window).count()
+    np.testing.assert_array_equal(out.time, starts.index.values)
+    edges = np.concatenate([[0], np.cumsum(starts.values)])
+    for place in range(len(starts)):
+        x = coefficients.isel(time=slice(edges[place], edges[place + 1])).values
+        got = out.isel(time=place)
+        np.testing.assert_array_equal(got.v_count, np.isfinite(x).sum(-1))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of windows without a number
+            scale = np.nanmax(np.abs(x), axis=-1)
+            scale = np.nan_to_num(scale, nan=1.0)
+            np.testing.assert_array_less(
+                np.nan_to_num(got.v_mean - np.nanmean(x, -1)), 1e-6 * scale
+            )
+            off = np.abs(got.v_variance - np.nanvar(x, -1))
+            np.testing.assert_array_less(np.nan_to_num(off), 1e-6 * scale**2)
+            np.testing.assert_allclose(got.v_maximum, np.nanmax(x, -1), rtol=1e-6, atol=1e-9)
+            exact = np.nanquantile(x, reduction.quantiles, axis=-1, method="lower")
+        allowed = 1.0001 * sketch.RELATIVE_ACCURACY * np.abs(exact)
+        allowed = np.maximum(allowed, sketch.ABSOLUTE_ACCURACY * scale)
+        off = np.abs(got.v_quantiles.values - exact)
+        assert (np.nan_to_num(off) <= np.nan_to_num(allowed)).all()
+        np.testing.assert_array_equal(np.isnan(got.v_quantiles), np.isnan(exact))
+
+
+@pytest.mark.parametrize("window", ["1h", "1D", "7min"])
+def test_statistics_are_those_of_the_whole_array(tmp_path, small_blocks, window):
+    dataset = signals()
+    reduction = Reduction(window, ALL.statistics, ALL.quantiles)
+    out = run(tmp_path, dataset, reduction=reduction)
+    with pytest.warns(scatdask.errors.NonFiniteWarning):
+        full = scatdask.scattering1d(dataset, J=5, Q=2, stride=8, dtype="float64", dim="time").v
+    check(out, full, window, reduction)
+    assert out.v_quantiles.dims == ("quantile", "station", "path", "time")
+    assert out.v_mean.attrs["units"] == "m/s"
+    assert out.v_variance.attrs["units"] == "(m/s)^2"
+    np.testing.assert_array_equal(out.station, [4, 5, 6])
+    assert "height" not in out.coords
+    assert "order" in out.coords
+
+
+def test_statistics_do_not_depend_on_blocks(tmp_path, monkeypatch):
+    dataset = signals()
+    (tmp_path / "long").mkdir()
+    long = run(tmp_path / "long", dataset)
+    assert (
+        Job(
+            tmp_path / "long" / "in.zarr", tmp_path / "long" / "out.zarr", S, dim="time", reduce=ALL
+        )
+        .plan()
+        .blocks
+        == 2
+    )
+    monkeypatch.setattr("scatdask.blocks.sizing._SMALLEST", 2**11)
+    monkeypatch.setattr("scatdask.blocks.sizing.HALO_OVERHEAD", 0.5)
+    monkeypatch.setattr(reducing, "_MERGED", 2**18)  # and the merge goes step by step
+    (tmp_path / "short").mkdir()
+    short = run(tmp_path / "short", dataset, chunks=(1, 2000))
+    xr.testing.assert_allclose(short, long, rtol=1e-6, atol=1e-8)
+    xr.testing.assert_equal(short.v_count, long.v_count)
+    # A coefficient on the edge of a bin may fall into the next one.
+    differs = short.v_quantiles != long.v_quantiles.where(short.v_quantiles.notnull())
+    assert (differs & short.v_quantiles.notnull()).mean() < 1e-3
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        Scattering1D(J=5, Q=2, T=0, max_order=1, dtype="float64"),
+        TimeFrequencyScattering(J=6, J_fr=2, Q=4, format="joint", dtype="float64"),
+    ],
+)
+def test_paths_at_their_own_rates_and_inner_axes(tmp_path, transform):
+    dataset = signals(9000).drop_vars(["time", "height"])
+    reduction = Reduction(1000, ("mean",))
+    out = run(tmp_path, dataset, transform, reduction)
+    np.testing.assert_array_equal(out.time, np.arange(0, 9000, 1000))
+    plain = Job(tmp_path / "in.zarr", tmp_path / "plain.zarr", transform, dim="time")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", scatdask.errors.NonFiniteWarning)
+        plain.run()
+    with xr.open_zarr(tmp_path / "plain.zarr") as full:
+        for output, name in zip(transform.outputs, output_names("v", transform), strict=True):
+            values = full[name].values
+            for window in (0, 5):
+                at = np.arange(values.shape[-1]) * output.stride // 1000 == window
+                np.testing.assert_allclose(
+                    out[f"{name}_mean"][..., window],
+                    values[..., at].mean(-1),
+                    rtol=1e-9,
+                    atol=1e-12,
+                )
+
+
+def test_coefficients_are_never_written(tmp_path):
+    out = run(tmp_path, signals(), reduction=Reduction("1D", ("mean",)))
+    assert set(out.data_vars) == {"v_count", "v_mean"}
+    held = zarr.open_group(tmp_path / "out.zarr.partials", mode="r")
+    assert sorted(held.group_keys()) == ["v"]
+    assert sorted(held["v"].array_keys()) == ["count", "mean"]
+
+
+@pytest.fixture
+def job(tmp_path, small_blocks):
+    source = write(tmp_path / "in.zarr", signals().fillna(0.0))
+    return Job(source, tmp_path / "out.zarr", S, dim="time", reduce=ALL)
+
+
+def test_run_goes_on_and_merges_when_all_is_there(job, tmp_path):
+    plan = job.plan()
+    assert plan.blocks > 8
+    assert plan.output_shapes()["v_mean"] == (3, S.n_paths, 9)
+    assert "states" in plan.memory_parts()
+    assert "v_quantiles" in str(plan)
+    job.init()
+    job.run(blocks=(0, 3))
+    with xr.open_zarr(tmp_path / "out.zarr") as out:
+        assert out.v_mean.isnull().all()
+    job.run(blocks=(3, plan.blocks))
+    assert job.finalise().is_complete
+    first = xr.open_zarr(tmp_path / "out.zarr").load()
+    assert not first.v_mean.isnull().any()
+    forget(job, slice(2, 5))
+    assert job.run().computed == 3
+    xr.testing.assert_identical(xr.open_zarr(tmp_path / "out.zarr").load(), first)
+
+
+def test_merge_that_was_killed_starts_over(job, tmp_path, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reducing, "_write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            job.run()
+    assert job.status().is_complete
+    assert job.run().computed == 0
+    assert not xr.open_zarr(tmp_path / "out.zarr").v_mean.isnull().any()
+
+
+def test_verify_computes_states_anew(job, tmp_path):
+    job.run()
+    assert job.verify().is_good
+    mean = zarr.open_group(tmp_path / "out.zarr.partials", mode="r+")["v/mean"]
+    mean[...] = mean[...] * 1.01
+    found = job.verify()
+    assert not found.is_good
+    job.run()  # what was bad is done again
+    states = tmp_path / "out.zarr.partials" / "v" / "maximum" / "c"
+    path = next(path for path in states.rglob("*") if path.is_file())
+    path.unlink()
+    assert "1 chunks of variable 'v/maximum'" in str(job.verify(0))
+
+
+def test_another_reduction_is_another_job(job):
+    job.run()
+    other = Job(
+        job.request.source.url,
+        job.request.target.url,
+        S,
+        dim="time",
+        reduce=Reduction("2h", ALL.statistics),
+    )
+    with pytest.raises(OutputExistsError, match=r"reduction: .*'window': '1h'"):
+        other.run()
+
+
+def test_longer_source_adds_windows(tmp_path, small_blocks):
+    whole = signals().fillna(0.0)
+    source = write(tmp_path / "in.zarr", whole.isel(time=slice(0, 21_000)), (2, 3000))
+    job = Job(source, tmp_path / "out.zarr", S, dim="time", reduce=ALL)
+    job.run()
+    later = whole.isel(time=slice(21_000, None)).drop_vars("station")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
+        later.to_zarr(source, append_dim="time")
+    blocks = job.plan().blocks
+    assert 0 < job.run().computed < blocks
+    fresh = Job(source, tmp_path / "fresh.zarr", S, dim="time", reduce=ALL)
+    fresh.run()
+    with xr.open_zarr(tmp_path / "out.zarr") as out, xr.open_zarr(tmp_path / "fresh.zarr") as new:
+        xr.testing.assert_identical(out.load(), new.load())
+
+
+@pytest.mark.parametrize(
+    ("transform", "message"),
+    [
+        (scatdask.Scattering2D(J=2), "goes over 2 dimensions"),
+        (Scattering1D(J=4, T="global"), "one number for a whole signal"),
+    ],
+)
+def test_what_cannot_be_reduced(tmp_path, transform, message):
+    dims = ("station", "time")[-transform.ndim :]
+    source = write(tmp_path / "in.zarr", signals())
+    job = Job(source, tmp_path / "out.zarr", transform, dims=dims, reduce=ALL)
+    with pytest.raises(ValueError, match=message):
+        job.plan()
+
+
+def test_quantiles_that_do_not_fit_the_memory_are_refused(tmp_path):
+    source = write(tmp_path / "in.zarr", signals())
+    tight = Reduction("10s", ("quantiles",))
+    job = Job(source, tmp_path / "out.zarr", S, dim="time", memory="256 MiB", reduce=tight)
+    with pytest.raises(MemoryError, match="for the statistics of windows"):
+        job.plan()
+
+
+def test_workers_of_another_run_see_the_same_windows(job):
+    work = begin(job)
+    assert reducing._windows(reducing.partials(work.target), work.run).samples[-1] == 30_000
