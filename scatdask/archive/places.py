@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import dask
 from dask.system import CPU_COUNT
 
 from scatdask.archive.client_pool import ClientPool
@@ -71,7 +72,8 @@ def local_client(workers: int) -> Iterator[distributed.Client]:
     import distributed
 
     with contextlib.ExitStack() as stack:
-        with _interrupts_ignored():
+        # The profiler keeps what it saw in every second of an hour: memory that no plan counts.
+        with _interrupts_ignored(), dask.config.set({"distributed.worker.profile.enabled": False}):
             cluster = distributed.LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from threadpoolctl import threadpool_limits
 
+from scatdask.archive.process import trim_memory
 from scatdask.archive.work import Outcome, Task, Work, run_task
 
 # Tasks under way for each thread that works on them: one running, one ready.
@@ -51,6 +52,7 @@ class ThreadPool:
         """Run tasks, and yield what became of each as it ends."""
         executor = concurrent.futures.ThreadPoolExecutor(self.threads, "scatdask")
         pending: dict[concurrent.futures.Future[Outcome], Task] = {}
+        trim_memory()  # what planning took and freed
         # The cores are for the blocks: a matrix product of one takes one thread. Only while the
         # pool is at work, since the process is the user's.
         with threadpool_limits(1):

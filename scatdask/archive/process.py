@@ -20,8 +20,12 @@ def prepare_process() -> None:
 
 def release_memory() -> None:
     """Return freed memory to the system, as is worth its while once a task of a dask worker."""
-    if "MALLOC_TRIM_THRESHOLD_" not in os.environ:  # the memory of other processes is not ours
-        return
+    if "MALLOC_TRIM_THRESHOLD_" in os.environ:  # what other processes keep is theirs
+        trim_memory()
+
+
+def trim_memory() -> None:
+    """Return freed memory to the system, where the C library can."""
     malloc_trim = glibc_function("malloc_trim")
     if malloc_trim is not None:
         malloc_trim(0)

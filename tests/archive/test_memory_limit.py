@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import dask
 import distributed
 import numpy as np
 import pytest
@@ -50,6 +51,8 @@ def test_archive_many_times_larger_than_the_limit_of_a_worker(tmp_path, times, w
     # A worker that comes to 95 % of its limit is killed. So many times larger than what it has
     # beside the process itself, or than all of it.
     with (
+        # Dask's profiler keeps what it saw in every second of an hour.
+        dask.config.set({"distributed.worker.profile.enabled": False}),
         distributed.LocalCluster(
             n_workers=1,
             threads_per_worker=1,
