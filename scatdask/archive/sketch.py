@@ -3,7 +3,7 @@
 A sketch has so many bins on either side of zero, counted down from the largest magnitude it has
 seen; smaller magnitudes count as zero. Bins are places on one absolute grid. So two sketches merge
 exactly, in any order: what was too small beside the largest of a part is so beside that of all.
-See [Masson2019]_ for the grid.
+The grid is that of Masson, Rim and Lee (2019), see the references in the documentation.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,7 +19,7 @@ from scatdask.cli.parameters import (
 from scatdask.errors import OutputExistsError
 
 if TYPE_CHECKING:
-    from scatdask.archive import Job
+    from scatdask.archive import Job, Reduction
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -93,6 +94,25 @@ source_options = _together(
     ),
 )
 
+reduction_options = _together(
+    click.option(
+        "--reduce-window",
+        metavar="WINDOW",
+        help="Write statistics over windows in place of the coefficients: a length of time such as "
+        "1D or 6h, or a number in the units of the dimension.",
+    ),
+    click.option(
+        "--statistics",
+        type=Listed("NAME[,NAME...]", str, "mean,maximum", always=True),
+        help="Of mean, variance, maximum, quantiles.  [default: mean,variance]",
+    ),
+    click.option(
+        "--quantiles",
+        type=Listed("SHARE[,SHARE...]", float, "0.5,0.99", always=True),
+        help="Which quantiles, between 0 and 1.  [default: 0.5]",
+    ),
+)
+
 output_options = _together(
     click.option(
         "--json", "as_json", is_flag=True, help="Print one JSON document, and nothing else."
@@ -102,7 +122,9 @@ output_options = _together(
 
 def job_options(command: Command) -> Command:
     """Add all that a job is made of, and how its result is printed."""
-    return _together(locations, transform_options, source_options, output_options)(command)
+    return _together(
+        locations, transform_options, source_options, reduction_options, output_options
+    )(command)
 
 
 def make_job(options: dict[str, Any]) -> Job:
@@ -118,12 +140,12 @@ def make_job(options: dict[str, Any]) -> Job:
     OutputExistsError
         If the ledger remembers another kind of transform than the command line names.
     """
-    from scatdask.archive import Job
+    from scatdask.archive import Job, Reduction
     from scatdask.archive.ledger import Ledger
     from scatdask.archive.locations import Location
 
     target, dims, variable = options["target"], asked_dims(options), options["variable"]
-    transform = asked_transform(options)
+    transform, reduction = asked_transform(options), asked_reduction(options)
     if transform is None:
         record = Ledger(Location.of(target)).read()
         if record is None:
@@ -134,6 +156,8 @@ def make_job(options: dict[str, Any]) -> Job:
         transform = remembered_transform(record)
         check_same(target, {"kind of transform": (transform.name, options["transform"])})
         dims = dims or tuple(record["dims"])
+        if reduction is None and "reduction" in record:
+            reduction = Reduction(**record["reduction"])
         if variable is None and len(record["variables"]) == 1:
             variable = record["variables"][0]
     if dims is None:
@@ -149,7 +173,31 @@ def make_job(options: dict[str, Any]) -> Job:
         variable=variable,
         memory=options["memory"],
         missing_chunks=options["missing_chunks"],
+        reduce=reduction,
     )
+
+
+def asked_reduction(options: dict[str, Any]) -> Reduction | None:
+    """Return the reduction that the command line asks for, if any.
+
+    Raises
+    ------
+    click.UsageError
+        If it asks for statistics without a window.
+    """
+    from scatdask.archive import Reduction
+
+    window = options["reduce_window"]
+    chosen = {k: options[k] for k in ("statistics", "quantiles") if options[k] is not None}
+    if window is None:
+        if chosen:
+            raise click.UsageError(
+                f"--{next(iter(chosen))} needs --reduce-window, such as --reduce-window 1D."
+            )
+        return None
+    with contextlib.suppress(ValueError):  # a length of time
+        window = float(window)
+    return Reduction(window, **chosen)
 
 
 def asked_dims(options: dict[str, Any]) -> tuple[str, ...] | None:

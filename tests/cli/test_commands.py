@@ -53,6 +53,24 @@ def test_job_from_plan_to_verification(scatdask: Call, source: str, target: str)
         assert (error <= 5e-5 * np.abs(expected).max(axis=-1)).all()
 
 
+def test_statistics_in_place_of_coefficients(scatdask: Call, source: str, target: str) -> None:
+    asked = ("--reduce-window", "1min", "--statistics", "mean,quantiles", "--quantiles", "0.5,0.9")
+    assert scatdask("run", source, target, *TRANSFORM, *asked).exit_code == 0
+    with xr.open_zarr(target) as found:
+        assert found.noise_quantiles.shape[:2] == (2, 2)
+        assert found.sizes["time"] == 4
+        assert "noise" not in found
+    assert "0 blocks in" in scatdask("run", source, target).stdout  # the ledger knows
+    assert scatdask("verify", source, target).exit_code == 0
+    other = scatdask("run", source, target, *TRANSFORM, "--reduce-window", "2min")
+    assert other.exit_code == 3
+    lost = scatdask("run", source, target, *TRANSFORM, "--statistics", "mean")
+    assert lost.exit_code == 2
+    assert "--statistics needs --reduce-window" in lost.stderr
+    unknown = scatdask("plan", source, target, *TRANSFORM, "--reduce-window", "1M")
+    assert unknown.exit_code == 2
+
+
 def test_json_of_every_command(scatdask: Call, source: str, target: str) -> None:
     plan = document(scatdask("plan", source, target, *TRANSFORM, "--json"))
     assert plan["transform"]["J"] == 6
