@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,9 @@ from scatdask.archive.plan import Plan
 from scatdask.archive.reducing import create_partials, extend_partials
 from scatdask.archive.request import Prospect, Request
 from scatdask.archive.work import Work
-from scatdask.errors import OutputExistsError
+from scatdask.errors import OutputExistsError, SourceChangedError
+
+_MOST_NAMED = 5
 
 
 def prepare(
@@ -143,10 +144,17 @@ def _changed_blocks(
     parts = []
     for layout, stored in zip(former, plan.stored, strict=True):
         name, now = layout.variable, prospect.digests[layout.variable]
-        objects = changes.changed(old[name], now, stored, layout.sizes)
-        if changed == "error":
-            changes.check(name, request.source, objects)
-        parts.append(changes.touched(request.transform, layout, stored, objects))
+        objects = request.source.changed(old[name], now, stored, layout.sizes)
+        if len(objects) and changed == "error":
+            names = request.source.object_names(name, objects[:_MOST_NAMED])
+            raise SourceChangedError(
+                f"{len(objects)} chunks or files of variable {name!r} in {request.source.url!r} "
+                f"were written anew since this job began, among them {', '.join(names)}, and "
+                "blocks that are done may have been computed from what they were: run with "
+                'changed="recompute" to compute those again that read from them, or with '
+                "overwrite=True to begin anew"
+            )
+        parts.append(request.source.touched(request.transform, layout, stored, objects))
     return np.concatenate(parts)
 
 
@@ -192,6 +200,6 @@ def make_work(request: Request, plan: Plan, output: str) -> Work:
     """Return what the workers of a new run need to know."""
     run = uuid.uuid4().hex
     transform, layouts = request.transform, plan.layouts
-    source = replace(request.source, is_complete=request.missing_chunks == "error")
+    source = request.source.strict() if request.missing_chunks == "error" else request.source
     names, reducing = plan.names, plan.reducing
     return Work(source, request.target, transform, layouts, names, run, output, reducing)

@@ -10,14 +10,10 @@ from typing import Any
 import numpy as np
 
 from scatdask.archive.layout import Layout, StoredArray
-from scatdask.archive.locations import Location
-from scatdask.archive.source import stored_array
-from scatdask.errors import SourceChangedError
 from scatdask.transforms import Transform
 
 # What file systems call that of an object which is another when it was written anew.
 _MARKS = ("ETag", "etag", "e_tag", "md5Hash", "checksum", "generation", "mtime", "LastModified")
-_MOST_NAMED = 5
 
 
 def digests(
@@ -128,17 +124,3 @@ def touched(
             ranges.append(np.unique(near % count if periodic else np.clip(near, 0, count - 1)))
         found[np.ix_(*ranges)] = True
     return found.ravel()
-
-
-def check(variable: str, source: Location, objects: np.ndarray) -> None:
-    """Raise SourceChangedError if objects of a variable have changed."""
-    if not len(objects):
-        return
-    metadata = stored_array(source, variable).metadata
-    keys = [metadata.encode_chunk_key(tuple(index)) for index in objects[:_MOST_NAMED].tolist()]
-    raise SourceChangedError(
-        f"{len(objects)} chunks of variable {variable!r} in {source.url!r} were written anew since "
-        f"this job began, among them {', '.join(keys)}, and blocks that are done may have been "
-        'computed from what they were: run with changed="recompute" to compute those again that '
-        "read from them, or with overwrite=True to begin anew"
-    )

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from dask.system import CPU_COUNT
 
 from scatdask.archive.beginning import find, prepare
 from scatdask.archive.ledger import Ledger
-from scatdask.archive.locations import Location, check_apart
+from scatdask.archive.locations import Location
 from scatdask.archive.places import choose_pool
 from scatdask.archive.plan import Plan
 from scatdask.archive.progress import progress_bar
@@ -31,6 +32,7 @@ from scatdask.archive.running import (
     run_blocks,
     warn_of_missing,
 )
+from scatdask.archive.source_kinds import source_of
 from scatdask.archive.verify import Verification, verify_blocks
 from scatdask.archive.worker_memory import parsed_memory
 from scatdask.errors import OutputBusyError
@@ -54,9 +56,10 @@ class Job:
 
     Parameters
     ----------
-    source : path, URL or store
-        Zarr group to read. A store is an `S3Store`, `GCSStore` or `AzureStore` of obstore, or
-        zarr's `ObjectStore`, `FsspecStore` or `LocalStore`.
+    source : path, URL, store, or sequence of paths
+        Zarr group to read; or files of netCDF, HDF5, GRIB, whatever `xarray.open_dataset` opens:
+        one, several, or a pattern such as ``"2024/*.nc"``. A store is an `S3Store`, `GCSStore` or
+        `AzureStore` of obstore, or zarr's `ObjectStore`, `FsspecStore` or `LocalStore`.
     target : path, URL or store
         Zarr group to write; a folder ``<target>.ledger`` appears beside it.
     transform : Transform
@@ -79,9 +82,13 @@ class Job:
     reduce : Reduction, optional
         Write statistics over windows of time in place of the coefficients, which are never
         written. A group ``<target>.partials`` appears beside the output.
+    engine : str, optional
+        Of xarray for files that are not Zarr, such as "h5netcdf" or "cfgrib"; by default xarray
+        finds one.
     source_options, target_options : mapping, optional
-        What the file system of a URL takes, such as ``{"endpoint_url": ...}``; they go to the
-        workers, but not into the ledger.
+        What the file system of a URL takes, such as ``{"endpoint_url": ...}``, or for files
+        `xarray.open_dataset` and `xarray.open_mfdataset`; they go to the workers, but not into
+        the ledger.
 
     Raises
     ------
@@ -109,7 +116,7 @@ class Job:
 
     def __init__(
         self,
-        source: Place,
+        source: Place | Sequence[str | PathLike[str]],
         target: Place,
         transform: Transform,
         *,
@@ -119,6 +126,7 @@ class Job:
         memory: int | str | None = None,
         missing_chunks: str = "error",
         reduce: Reduction | None = None,
+        engine: str | None = None,
         source_options: Mapping[str, Any] | None = None,
         target_options: Mapping[str, Any] | None = None,
     ) -> None:
@@ -132,7 +140,7 @@ class Job:
             raise ValueError(f'missing_chunks must be "error" or "fill", got {missing_chunks!r}')
         names = tuple(map(str, as_dims(dim if dims is None else dims)))
         self.request = Request(
-            Location.of(source, source_options),
+            source_of(source, source_options, engine),
             Location.of(target, target_options),
             transform,
             names,
@@ -142,7 +150,7 @@ class Job:
             reduction=reduce,
         )
         self._ledger = Ledger(self.request.target)
-        check_apart(self.request.source, self.request.target)
+        self.request.source.check_apart(self.request.target)
 
     def __repr__(self) -> str:
         asked = self.request

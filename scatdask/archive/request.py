@@ -10,15 +10,15 @@ import xarray as xr
 from dask.utils import format_bytes
 
 from scatdask import labels
-from scatdask.archive import changes, growth, store
+from scatdask.archive import growth, store
 from scatdask.archive import reducing as reduced
-from scatdask.archive import source as sources
 from scatdask.archive.blocking import make_layouts
 from scatdask.archive.layout import Layout, StoredArray
 from scatdask.archive.locations import Location
 from scatdask.archive.plan import Plan
 from scatdask.archive.reducing import Reducing
 from scatdask.archive.reduction import Reduction
+from scatdask.archive.source_kinds import Source
 from scatdask.archive.windows import windows_of
 from scatdask.archive.worker_memory import worker_limit, worker_memory
 from scatdask.blocks import check_dtype
@@ -60,7 +60,8 @@ class Request:
 
     Attributes
     ----------
-    source, target : Location
+    source : Source
+    target : Location
     transform : Transform
     dims : tuple of str
         Core dimensions.
@@ -76,7 +77,7 @@ class Request:
         What is written in place of the coefficients.
     """
 
-    source: Location
+    source: Source
     target: Location
     transform: Transform
     dims: tuple[str, ...]
@@ -104,7 +105,7 @@ class Request:
         """
         if self.reduction is not None:
             reduced.check_reducible(self.transform)
-        dataset = sources.open_source(self.source, decode_times=True)
+        dataset = self.source.open(decode_times=True)
         labels.check_dims(dataset, self.transform, self.dims)
         chosen, skipped = labels.choose(dataset, self.dims, self.variable)
         variables = tuple(map(str, chosen))
@@ -115,13 +116,13 @@ class Request:
         stored, digests = [], {}
         for name in variables:
             check_dtype(dataset[name].dtype, f"variable {name!r}")
-            one, digests[name] = self._stored(dataset[name], name)
+            one, digests[name] = self.source.survey(dataset[name], self.missing_chunks)
             stored.append(one)
         begun = record if record and not self.differences(record, variables) else None
         former = tuple(Layout.from_dict(fields) for fields in begun["layouts"]) if begun else None
         layouts = self._layouts(dict(zip(variables, stored, strict=True)), former)
         # Labels are copied as they are stored.
-        raw = sources.open_source(self.source, decode_times=False)[list(dataset.data_vars)]
+        raw = self.source.open(decode_times=False)[list(dataset.data_vars)]
         empty, names, encoding = store.template(raw, self.transform, layouts, samplings, skipped)
         plan = Plan(self.transform, layouts, tuple(stored), names)
         if self.reduction is not None:
@@ -168,32 +169,15 @@ class Request:
         memory = worker_memory() if self.memory is None else self.memory
         return make_layouts(self.transform, self.dims, stored, memory)
 
-    def _stored(self, array: xr.DataArray, name: str) -> tuple[StoredArray, np.ndarray]:
-        """Return how a variable is stored, and the digests of its objects."""
-        on_disk = sources.stored_array(self.source, name)
-        entries = sources.listing(self.source, on_disk)
-        if self.missing_chunks == "error":
-            sources.check_chunks(self.source, on_disk, entries)
-        chunks = sources.chunk_shape(on_disk)
-        dims = [str(dim) for dim in array.dims]
-        stored = StoredArray(
-            dict(zip(dims, array.shape, strict=True)),
-            dict(zip(dims, chunks, strict=True)),
-            np.dtype(on_disk.dtype).itemsize,
-            array.dtype.itemsize,
-            dict(zip(dims, (max(size, 1) for size in on_disk.chunks), strict=True)),
-        )
-        keys = sources.chunk_keys(on_disk, (slice(None),) * on_disk.ndim)
-        return stored, changes.digests(entries, keys, stored.counts)
-
     def identity(self, variables: tuple[str, ...]) -> dict[str, Any]:
         """Return what a ledger records of the request, given the variables that it comes to."""
+        dataset = self.source.open(decode_times=False)
         return {
             "transform": {"name": self.transform.name, **self.transform.parameters()},
             "transform_fingerprint": self.transform.fingerprint(),
             "source": self.source.url,
-            "source_fingerprint": sources.fingerprint(self.source, variables, self.dims),
-            "sizes": {name: sources.sizes(self.source, name) for name in variables},
+            "source_fingerprint": self.source.fingerprint(variables, self.dims),
+            "sizes": {name: _sizes(dataset[name]) for name in variables},
             "dims": list(self.dims),
             "variables": list(variables),
             **({} if self.reduction is None else {"reduction": self.reduction.to_dict()}),
@@ -229,3 +213,7 @@ class Request:
         if not differing and record.get("transform_fingerprint") != mine["transform_fingerprint"]:
             differing.append("the numbers have another meaning in this version of scatdask")
         return differing
+
+
+def _sizes(array: xr.DataArray) -> dict[str, int]:
+    return {str(dim): n for dim, n in array.sizes.items()}

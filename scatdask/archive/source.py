@@ -8,8 +8,9 @@ import json
 import math
 from collections.abc import Container, Iterator
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import dask
 import xarray as xr
 import zarr
 
@@ -20,6 +21,9 @@ from scatdask.archive.stores import readable_store
 from scatdask.blocks import Block
 from scatdask.blocks.function import Pieces
 from scatdask.errors import ChunkError, MissingChunksError, ScatdaskError
+
+if TYPE_CHECKING:
+    from scatdask.archive.source_kinds import Source
 
 
 def open_source(location: Location, *, decode_times: bool) -> xr.Dataset:
@@ -44,13 +48,13 @@ def open_source(location: Location, *, decode_times: bool) -> xr.Dataset:
 
 
 @lru_cache(maxsize=16)
-def _opened(location: Location, run: str) -> xr.Dataset:
+def _opened(source: Source, run: str) -> xr.Dataset:
     """Open a source; `run` keeps one that was written anew from being taken for the old."""
-    return try_again(lambda: open_source(location, decode_times=False), is_known_to_exist=True)
+    return try_again(lambda: source.open(decode_times=False), is_known_to_exist=True)
 
 
 def read_block(
-    location: Location,
+    source: Source,
     variable: str,
     dims: tuple[str, ...],
     block: Block,
@@ -61,8 +65,7 @@ def read_block(
 
     Parameters
     ----------
-    location : Location
-        Of the source.
+    source : Source
     variable : str
         Name of the variable.
     dims : tuple of str
@@ -87,7 +90,7 @@ def read_block(
     MissingChunksError
         If one does not exist, in a location that is complete.
     """
-    dataset = open_source(location, decode_times=False) if run is None else _opened(location, run)
+    dataset = source.open(decode_times=False) if run is None else _opened(source, run)
     array = dataset[variable]
     rows = math.prod(part.stop - part.start for part in batch.values())
 
@@ -98,12 +101,14 @@ def read_block(
             return [read({**ranges, dims[axis]: slice(*piece)}) for piece in pieces]
         selection = {**batch, **ranges}
         try:
-            part = array.isel(selection).transpose(*batch, *dims).values
+            # What is not Zarr may be read through dask: by this thread alone.
+            with dask.config.set(scheduler="synchronous"):
+                part = array.isel(selection).transpose(*batch, *dims).values
         except Exception as error:
             if fault_of(error) is not Fault.BLOCK or isinstance(error, ScatdaskError):
                 raise
-            stored = stored_array(location, variable)
-            if found := _undecodable(stored, tuple(selection[str(dim)] for dim in array.dims)):
+            ordered = {str(dim): selection[str(dim)] for dim in array.dims}
+            if found := source.undecodable(variable, ordered):
                 raise ChunkError(found) from error
             raise
         return part.reshape(rows, *part.shape[len(batch) :])
@@ -111,7 +116,7 @@ def read_block(
     return read({})
 
 
-def _undecodable(array: zarr.Array, region: tuple[slice, ...]) -> str:
+def undecodable(array: zarr.Array, region: tuple[slice, ...]) -> str:
     """Say which chunks of a region cannot be read, each by itself; nothing if all can."""
     found = []
     for index in touched_chunks(array, region):
@@ -141,12 +146,6 @@ def stored_array(location: Location, variable: str) -> zarr.Array:
     return array
 
 
-def sizes(location: Location, variable: str) -> dict[str, int]:
-    """Return the length of each dimension of a variable."""
-    array = open_source(location, decode_times=False)[variable]
-    return {str(dim): n for dim, n in array.sizes.items()}
-
-
 def chunk_shape(array: zarr.Array) -> tuple[int, ...]:
     """Return the shape of what is one object in the store: a shard, or else a chunk."""
     return tuple(max(size, 1) for size in array.shards or array.chunks)
@@ -156,7 +155,7 @@ def chunk_shape(array: zarr.Array) -> tuple[int, ...]:
 def listing(location: Location, array: zarr.Array) -> dict[str, dict[str, Any]]:
     """Return what one listing of the store says of the objects of an array, by their keys."""
     filesystem, root = location.filesystem, location.path.rstrip("/")
-    base = f"{root}/{array.path}" if array.path else root
+    base = "/".join(part for part in (root, array.path) if part)
     filesystem.invalidate_cache(base)
     return {
         key[len(base) + 1 :]: entry for key, entry in filesystem.find(base, detail=True).items()

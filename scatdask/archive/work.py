@@ -21,6 +21,7 @@ from scatdask.archive.receipts import Receipt, merge
 from scatdask.archive.reducing import Reducing, places, values_of
 from scatdask.archive.retries import retries_so_far
 from scatdask.archive.source import read_block
+from scatdask.archive.source_kinds import Source
 from scatdask.blocks import combine_sums, transform_block
 from scatdask.blocks.function import Pieces
 from scatdask.errors import OutputExistsError
@@ -33,7 +34,8 @@ class Work:
 
     Attributes
     ----------
-    source, target : Location
+    source : Source
+    target : Location
     transform : Transform
     layouts : tuple of Layout
         One for each variable; blocks are numbered through them.
@@ -47,7 +49,7 @@ class Work:
         How blocks are reduced to states of windows, where they are.
     """
 
-    source: Location
+    source: Source
     target: Location
     transform: Transform
     layouts: tuple[Layout, ...]
@@ -176,7 +178,7 @@ def run_block(work: Work, block: int) -> Receipt:
 
 
 def compute_block(
-    source: Location, transform: Transform, layout: Layout, block: int, run: str | None = None
+    source: Source, transform: Transform, layout: Layout, block: int, run: str | None = None
 ) -> tuple[list[np.ndarray], float, float, int]:
     """Read and transform one block, in a run or by itself.
 

@@ -17,6 +17,7 @@ from scatdask.archive.beginning import prepare
 from scatdask.archive.layout import Layout, StoredArray
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.locations import Location
+from scatdask.archive.source_kinds import ZarrSource
 from scatdask.archive.work import Work
 from scatdask.transforms import Transform
 from tests.archive.toys import TOYS
@@ -67,7 +68,15 @@ def make_work(folder: Path, transform: Transform, samples: xr.DataArray, layout:
     target = Location.of(folder / "out.zarr")
     store.create(target, dataset, encoding)
     Ledger(target).write({"output": OUTPUT})
-    return Work(Location.of(folder / "in.zarr"), target, transform, (layout,), names, RUN, OUTPUT)
+    return Work(
+        ZarrSource(Location.of(folder / "in.zarr")),
+        target,
+        transform,
+        (layout,),
+        names,
+        RUN,
+        OUTPUT,
+    )
 
 
 def begin(job: Job) -> Work:

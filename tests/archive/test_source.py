@@ -8,6 +8,7 @@ import zarr
 from scatdask.archive import retries
 from scatdask.archive import source as sources
 from scatdask.archive.locations import Location
+from scatdask.archive.source_kinds import ZarrSource
 from scatdask.blocks import Slab
 from scatdask.errors import ChunkError, MissingChunksError
 
@@ -34,7 +35,7 @@ def test_slab_is_read_in_rows_whatever_the_order_of_dims(write_archive, zarr_for
     )
     batch = {"a": slice(0, 2), "b": slice(1, 3)}
     block = (Slab(0, 4, -3, 5, ((7, 10), (0, 2)), 8),)
-    first, second = sources.read_block(Location.of(path), "v", ("time",), block, batch)
+    first, second = sources.read_block(ZarrSource(Location.of(path)), "v", ("time",), block, batch)
     expected = values[:, :, 1:].transpose(1, 2, 0).reshape(4, 10)
     np.testing.assert_array_equal(first, expected[:, 7:])
     np.testing.assert_array_equal(second, expected[:, :2])
@@ -47,7 +48,9 @@ def test_packed_integers_are_decoded_and_their_fill_value_is_missing(write_archi
     path = write_archive(dataset)
     assert zarr.open_group(path, mode="r")["v"].dtype == np.int16
     block = (Slab(0, 4, 0, 4, ((0, 4),), 4),)
-    (read,) = sources.read_block(Location.of(path), "v", ("time",), block, {"channel": slice(0, 1)})
+    (read,) = sources.read_block(
+        ZarrSource(Location.of(path)), "v", ("time",), block, {"channel": slice(0, 1)}
+    )
     np.testing.assert_array_equal(read, values)
 
 
@@ -81,7 +84,7 @@ def test_missing_shard_is_named(tmp_path):
 def read_all(path, *, is_complete=True):
     location = Location(str(path), is_complete=is_complete)
     block = (Slab(0, 40, 0, 40, ((0, 40),), 40),)
-    return sources.read_block(location, "v", ("time",), block, {}, run="0")
+    return sources.read_block(ZarrSource(location), "v", ("time",), block, {}, run="0")
 
 
 @pytest.fixture
@@ -127,7 +130,9 @@ def test_chunk_that_goes_during_a_run_is_named(sharded, monkeypatch):
 def test_error_that_is_no_chunks_fault_is_left_alone(sharded):
     block = (Slab(0, 40, 0, 40, ((0, 40),), 40),)
     with pytest.raises(ValueError, match="channel"):
-        sources.read_block(Location.of(sharded), "v", ("time",), block, {"channel": slice(0, 1)})
+        sources.read_block(
+            ZarrSource(Location.of(sharded)), "v", ("time",), block, {"channel": slice(0, 1)}
+        )
 
 
 def test_fingerprint_knows_the_source_by_its_metadata(write_archive):
