@@ -92,6 +92,11 @@ source_options = _together(
         show_default=True,
         help="Whether a chunk that the source lacks is an error, or holds the fill value.",
     ),
+    click.option(
+        "--engine",
+        metavar="NAME",
+        help="Of xarray, for a source that is not Zarr.  [default: what xarray finds]",
+    ),
 )
 
 reduction_options = _together(
@@ -174,6 +179,7 @@ def make_job(options: dict[str, Any]) -> Job:
         memory=options["memory"],
         missing_chunks=options["missing_chunks"],
         reduce=reduction,
+        engine=options["engine"],
     )
 
 
