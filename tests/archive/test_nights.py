@@ -174,7 +174,9 @@ def test_chunks_that_were_written_anew_are_named_and_their_blocks_computed_again
     blocks = job(path).run().blocks
     group = zarr.open_group(path, mode="r+")
     group["v"][2, 4_100:4_200] = 0.0
-    with pytest.raises(SourceChangedError, match=r'1 chunks or files of .*c/1/2.*changed="recompute"'):
+    with pytest.raises(
+        SourceChangedError, match=r'1 chunks or files of .*c/1/2.*changed="recompute"'
+    ):
         job(path).run()
     report = job(path).run(changed="recompute")
     assert 0 < report.computed < blocks / 2
