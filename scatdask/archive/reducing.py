@@ -179,10 +179,17 @@ def _attrs(array: xr.DataArray, what: str, reduction: Reduction) -> dict[str, An
 
 
 def create_partials(target: Location, plan: Plan) -> None:
-    """Make the group that takes the states of blocks, if a plan reduces."""
+    """Make the group that takes the states of blocks, if a plan reduces.
+
+    Raises
+    ------
+    OutputExistsError
+        If there is something else in its place.
+    """
     if plan.windows is None:
         return
     where = partials(target)
+    store.check_replaceable(where)
     store.remove(where)
     group = zarr.open_group(writable_store(where), mode="w", zarr_format=3)
     group.create_array("samples", data=plan.windows.samples)
@@ -339,6 +346,8 @@ def _merge_box(
     for first in range(0, len(windows), at_once):
         last = min(first + at_once, len(windows))
         state = reduction.nothing((*shape, last - first))
+        if "bins" in state:  # the sum may be beyond 32 bits
+            state["bins"] = state["bins"].astype(np.int64)
         start, stop = (int(windows.samples[place]) for place in (first, last))
         blocks = range(start // length, -(-stop // length) if stop > start else start // length)
         for low in blocks[::blocks_at_once]:

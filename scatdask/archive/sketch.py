@@ -61,17 +61,15 @@ def lowered(counts: np.ndarray, by: np.ndarray) -> np.ndarray:
     by : array of int, shape (...)
         Not negative.
     """
-    by = np.minimum(by, SIDE)[..., np.newaxis]
-    place = np.arange(SIDE)
     result = np.empty_like(counts)
-    for side, into in (
-        (counts[..., :SIDE], result[..., :SIDE]),
-        (counts[..., :SIDE:-1], result[..., :SIDE:-1]),
-    ):
-        kept = np.take_along_axis(side, np.maximum(place - by, 0), axis=-1)
-        into[...] = np.where(place >= by, kept, 0)
-    sides = result[..., :SIDE].sum(axis=-1) + result[..., SIDE + 1 :].sum(axis=-1)
-    result[..., SIDE] = counts.sum(axis=-1) - sides
+    for shift in np.unique(by):
+        rows, n = by == shift, min(int(shift), SIDE)
+        before = counts[rows]
+        after = np.zeros_like(before)
+        after[:, n:SIDE] = before[:, : SIDE - n]
+        after[:, SIDE] = before[:, SIDE - n : SIDE + n + 1].sum(axis=1)
+        after[:, SIDE + 1 : BINS - n] = before[:, SIDE + 1 + n :]
+        result[rows] = after
     return result
 
 

@@ -14,7 +14,7 @@ import zarr
 import scatdask
 from scatdask import Job, Reduction, Scattering1D, TimeFrequencyScattering
 from scatdask.archive import reducing, sketch
-from scatdask.errors import OutputExistsError
+from scatdask.errors import MissingChunksError, OutputExistsError
 from scatdask.labels import output_names
 from tests.archive.common import begin, forget
 
@@ -268,3 +268,28 @@ def test_quantiles_that_do_not_fit_the_memory_are_refused(tmp_path):
 def test_workers_of_another_run_see_the_same_windows(job):
     work = begin(job)
     assert reducing._windows(reducing.partials(work.target), work.run).samples[-1] == 30_000
+
+
+def test_merge_without_the_states_of_a_block_is_refused(job, tmp_path):
+    job.run()
+    states = tmp_path / "out.zarr.partials" / "v" / "mean" / "c"
+    next(path for path in states.rglob("*") if path.is_file()).unlink()
+    with pytest.raises(MissingChunksError):
+        job.finalise()
+
+
+def test_what_lies_where_states_go_is_left_alone(job, tmp_path):
+    (tmp_path / "out.zarr.partials").mkdir()
+    (tmp_path / "out.zarr.partials" / "notes.txt").write_text("mine")
+    with pytest.raises(OutputExistsError, match="holds something that is not Zarr"):
+        job.run()
+    assert (tmp_path / "out.zarr.partials" / "notes.txt").read_text() == "mine"
+
+
+def test_processes_reduce_as_threads_do(job, tmp_path):
+    job.run(workers=2)
+    with xr.open_zarr(tmp_path / "out.zarr") as out:
+        by_processes = out.load()
+    job.run(overwrite=True)
+    with xr.open_zarr(tmp_path / "out.zarr") as out:
+        xr.testing.assert_identical(out.load(), by_processes)
