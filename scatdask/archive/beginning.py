@@ -15,6 +15,7 @@ from scatdask.archive.lock import Lock
 from scatdask.archive.plan import Plan
 from scatdask.archive.reducing import create_partials, extend_partials
 from scatdask.archive.request import Prospect, Request
+from scatdask.archive.stores import sweep_partial
 from scatdask.archive.work import Work
 from scatdask.errors import OutputExistsError, SourceChangedError
 
@@ -65,6 +66,7 @@ def prepare(
         if record is not None:
             request.check_same(record, prospect.plan.variables)
     if record is not None and record["is_made"] and request.target.exists:
+        sweep_partial(request.target)
         output = _continue(request, ledger, record, prospect, changed)
     else:
         output = _make(request, ledger, prospect)

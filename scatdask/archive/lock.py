@@ -6,6 +6,7 @@ when the heartbeat has been missing for a while.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -21,6 +22,9 @@ from scatdask.errors import OutputBusyError
 _NAME = "lock.json"
 # Seconds between two signs of life, and without one until a lock counts as left behind.
 _HEARTBEAT, _PATIENCE = 15.0, 120.0
+# The runs of this process that hold a lock. One that is not among them could not give it back, as
+# where access to the store was lost.
+_HELD: set[str] = set()
 
 
 class Lock:
@@ -55,6 +59,16 @@ class Lock:
         OutputBusyError
             If another run holds it.
         """
+        _HELD.add(self._run)  # before others can see it
+        try:
+            self._take()
+        except BaseException:
+            _HELD.discard(self._run)
+            raise
+        self._is_held = True
+        self._heartbeat.start()
+
+    def _take(self) -> None:
         if not self._folder.create(_NAME, self._content()):
             holder = _holder(self._folder)
             if holder is not None and not _is_gone(holder):
@@ -67,8 +81,6 @@ class Lock:
             self._folder.write(_NAME, self._content())
             if self._owner() != self._run:  # two took it over: the last one has it
                 raise OutputBusyError("another run has taken this output over: wait for its end")
-        self._is_held = True
-        self._heartbeat.start()
 
     def check(self) -> None:
         """Raise OutputBusyError if another run has taken the lock over."""
@@ -83,10 +95,12 @@ class Lock:
         if not self._is_held:
             return
         self._is_held = False
+        _HELD.discard(self._run)
         self._end.set()
         self._heartbeat.join()
-        if self._owner() == self._run:
-            self._folder.remove("", [_NAME])
+        with contextlib.suppress(OSError):  # the run may have ended of it; the lock ends by itself
+            if self._owner() == self._run:
+                self._folder.remove("", [_NAME])
 
     def _beat(self) -> None:
         while not self._end.wait(_HEARTBEAT):
@@ -130,6 +144,8 @@ def _holder(folder: Folder) -> dict[str, Any] | None:
 def _is_gone(holder: dict[str, Any]) -> bool:
     """Say whether the owner of a lock has died."""
     if holder["host"] == socket.gethostname():
+        if holder["pid"] == os.getpid():
+            return holder["run"] not in _HELD
         try:
             return bool(abs(psutil.Process(holder["pid"]).create_time() - holder["born"]) > 1.0)
         except psutil.NoSuchProcess:

@@ -12,6 +12,7 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from scatdask.archive.faults import Fault, fault_of
+from scatdask.errors import ScatdaskError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -86,11 +87,22 @@ def try_again(call: Callable[[], T], *, is_known_to_exist: bool = False) -> T:
 
 
 def patient(function: Callable[P, T]) -> Callable[P, T]:
-    """Make a function that `try_again` calls."""
+    """Make a function that `try_again` calls, and that raises OSError whatever the library.
+
+    PermissionError where the store refuses, ConnectionError where it does not answer.
+    """
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        return try_again(lambda: function(*args, **kwargs))
+        try:
+            return try_again(lambda: function(*args, **kwargs))
+        except (OSError, ScatdaskError):
+            raise
+        except Exception as error:
+            kinds = {Fault.FATAL: PermissionError, Fault.TRANSIENT: ConnectionError}
+            if (kind := kinds.get(fault_of(error))) is None:
+                raise
+            raise kind(str(error)) from error
 
     return call
 

@@ -20,6 +20,7 @@ from scatdask.cli.options import (
     locations,
     make_job,
     output_options,
+    target_option,
     transform_options,
 )
 from scatdask.cli.parameters import asked_transform, remembered_transform
@@ -167,6 +168,7 @@ def _what_is_recorded(job: Job) -> str:
 @click.command(cls=GuardedCommand)
 @locations
 @transform_options
+@target_option
 @output_options
 def status(as_json: bool, source: str, target: str, **options: Any) -> None:
     """Say how many blocks are done.
@@ -183,8 +185,9 @@ def status(as_json: bool, source: str, target: str, **options: Any) -> None:
     from scatdask.archive.ledger import Ledger
     from scatdask.archive.locations import Location
 
-    result = read_status(target)
-    record = Ledger(Location.of(target)).read() or {}
+    where = Location.of(target, dict(options["target_options"]))
+    result = read_status(where)
+    record = Ledger(where).read() or {}
     transform = remembered_transform(record)
     dims, over = record["dims"], asked_dims(options)
     check_same(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +23,24 @@ if TYPE_CHECKING:
     from scatdask.archive import Job, Reduction
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Option(click.ParamType):
+    """What a file system is told: a name and a value, which is JSON, or else text."""
+
+    name = "KEY=VALUE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the name and the value."""
+        if isinstance(value, tuple):
+            return value
+        key, separator, text = value.partition("=")
+        if not key or not separator:
+            self.fail(f"{value!r} is not KEY=VALUE, such as anon=true.", param, ctx)
+        try:
+            return key, json.loads(text)
+        except ValueError:
+            return key, text
 
 
 def _together(*decorators: Callable[[Any], Any]) -> Callable[[Command], Command]:
@@ -97,6 +116,22 @@ source_options = _together(
         metavar="NAME",
         help="Of xarray, for a source that is not Zarr.  [default: what xarray finds]",
     ),
+    click.option(
+        "--source-option",
+        "source_options",
+        type=Option(),
+        multiple=True,
+        help="For the file system of the source, such as endpoint_url=https://...",
+    ),
+)
+
+# Also of commands that read the ledger alone, which is beside the output.
+target_option = click.option(
+    "--target-option",
+    "target_options",
+    type=Option(),
+    multiple=True,
+    help="For the file system of the output; repeat it for several.",
 )
 
 reduction_options = _together(
@@ -128,7 +163,12 @@ output_options = _together(
 def job_options(command: Command) -> Command:
     """Add all that a job is made of, and how its result is printed."""
     return _together(
-        locations, transform_options, source_options, reduction_options, output_options
+        locations,
+        transform_options,
+        source_options,
+        target_option,
+        reduction_options,
+        output_options,
     )(command)
 
 
@@ -152,7 +192,7 @@ def make_job(options: dict[str, Any]) -> Job:
     target, dims, variable = options["target"], asked_dims(options), options["variable"]
     transform, reduction = asked_transform(options), asked_reduction(options)
     if transform is None:
-        record = Ledger(Location.of(target)).read()
+        record = Ledger(Location.of(target, dict(options["target_options"]))).read()
         if record is None:
             raise click.UsageError(
                 f"Missing option '-J', such as -J 10. (No job has begun at {target!r} that "
@@ -180,6 +220,8 @@ def make_job(options: dict[str, Any]) -> Job:
         missing_chunks=options["missing_chunks"],
         reduce=reduction,
         engine=options["engine"],
+        source_options=dict(options["source_options"]),
+        target_options=dict(options["target_options"]),
     )
 
 

@@ -39,6 +39,20 @@ def test_second_lock_is_refused_until_the_first_is_given_back(folder):
     assert folder.names() == []
 
 
+def test_lock_that_could_not_be_given_back_does_not_stay(folder, monkeypatch):
+    def refuse(*_):
+        raise PermissionError("the token has expired")
+
+    with Lock(folder, "a") as lock:
+        lock.acquire()
+        monkeypatch.setattr(Folder, "remove", refuse)
+    monkeypatch.undo()
+    assert folder.names() == ["lock.json"]
+    with Lock(folder, "b") as lock:
+        lock.acquire()
+    assert folder.names() == []
+
+
 def test_lock_that_was_never_taken_leaves_nothing(folder):
     with Lock(folder, "a"):
         pass

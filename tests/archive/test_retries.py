@@ -6,7 +6,8 @@ import threading
 import pytest
 
 from scatdask.archive import retries
-from scatdask.archive.retries import MOST_TRIES, retries_so_far, try_again, try_again_async
+from scatdask.archive.retries import MOST_TRIES, patient, retries_so_far, try_again, try_again_async
+from scatdask.errors import StorageError
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +72,30 @@ def test_what_is_known_to_exist_is_asked_for_again(attempt, waits):
     assert attempt(failing(*[FileNotFoundError()] * 3), is_known_to_exist=True) == 4
     with pytest.raises(FileNotFoundError):
         attempt(failing(*[FileNotFoundError()] * 4), is_known_to_exist=True)
+
+
+class GenericError(Exception):
+    """As of obstore, whose errors are none of Python's."""
+
+
+GenericError.__module__ = "obstore.exceptions"
+STATUS = "Server returned non-2xx status code: "
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (GenericError(STATUS + "503"), ConnectionError),
+        (GenericError(STATUS + "403"), PermissionError),
+        (GenericError("quite another"), GenericError),
+        (StorageError("told already"), StorageError),
+        (FileNotFoundError("there is none"), FileNotFoundError),
+    ],
+    ids=repr,
+)
+def test_patient_functions_raise_errors_of_python(error, kind):
+    with pytest.raises(kind, match=str(error)[:10]):
+        patient(failing(*[error] * MOST_TRIES))()
 
 
 def test_each_thread_counts_its_own():
