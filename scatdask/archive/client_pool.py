@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 # A worker that was killed needs some seconds to be started anew.
 _GRACE_SECONDS = 60.0
 _POLL_SECONDS = 5.0
+_GONE = (
+    "the scheduler has gone, and with it the tasks under way; what is done is recorded: run again "
+    "to do the rest"
+)
 _DEADLY = (
     "every worker that computed it died, perhaps of too little memory: give workers more, or the "
     "job less (memory=)"
@@ -109,7 +114,8 @@ class ClientPool:
                     yield task, outcome or Outcome([], [(task.first, _DEADLY)])
         finally:
             if pending and self._client.status == "running":
-                self._client.cancel(list(pending))
+                with contextlib.suppress(OSError):  # it may be gone, too recently to show
+                    self._client.cancel(list(pending))
 
     def _some_done(self, futures: list[Any]) -> list[Any]:
         """Wait until a future is done, or until there is nobody left to do it."""
@@ -132,10 +138,7 @@ def _outcome(future: Any) -> Outcome | None:
     import distributed
 
     if future.cancelled():
-        raise WorkersLostError(
-            "the scheduler has gone, and with it the tasks under way; what is done is recorded: "
-            "run again to do the rest"
-        )
+        raise WorkersLostError(_GONE)
     if future.status == "error":
         reason = future.exception()
         if isinstance(reason, distributed.KilledWorker):
@@ -148,5 +151,9 @@ def _outcome(future: Any) -> Outcome | None:
             [],
             [(b, f"{type(reason).__name__}: {reason}") for b in range(task.first, task.last + 1)],
         )
-    outcome: Outcome = future.result()
+    try:
+        outcome: Outcome = future.result()
+    except (OSError, concurrent.futures.CancelledError) as error:
+        # The task has ended well: it is the way from the scheduler to here that has not.
+        raise WorkersLostError(_GONE) from error
     return outcome

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from scatdask.cli.options import (
     transform_options,
 )
 from scatdask.cli.parameters import asked_transform, remembered_transform
+from scatdask.errors import WorkersLostError
 
 if TYPE_CHECKING:
     import distributed
@@ -154,7 +156,12 @@ def _client(scheduler: str | None) -> Iterator[distributed.Client | None]:
     except (OSError, ValueError, TimeoutError) as error:
         raise ValueError(f"no dask scheduler answers at {scheduler!r}: {error}") from error
     with client:
-        yield client
+        try:
+            yield client
+        except WorkersLostError:
+            # Closing it, distributed would tell at length that it could not connect again.
+            logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+            raise
 
 
 def _what_is_recorded(job: Job) -> str:
