@@ -28,6 +28,9 @@ from scatdask.transforms import Transform
 
 # Small blocks are put together until a task is about this long.
 _TASK_SECONDS = 1.0
+# Of the scheduler for a task, with room to spare (tests/benchmarks/scale.py): where very many
+# threads share one scheduler, tasks are longer.
+_SCHEDULER_SECONDS = 0.02
 # So many for each thread at least, so that no thread waits long for the last ones.
 _TASKS_PER_THREAD = 4
 
@@ -154,7 +157,8 @@ class Plan:
         """Return how many consecutive blocks one task computes, if so many threads share them."""
         if not self.blocks:
             return 1
-        long_enough = round(_TASK_SECONDS * self.blocks / self.core_seconds)
+        seconds = max(_TASK_SECONDS, threads * _SCHEDULER_SECONDS)
+        long_enough = round(seconds * self.blocks / self.core_seconds)
         return max(1, min(long_enough, self.blocks // (_TASKS_PER_THREAD * max(threads, 1))))
 
     def output_shapes(self) -> dict[str, tuple[int, ...]]:

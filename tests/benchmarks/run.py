@@ -326,6 +326,12 @@ def archive_rows(rival: Path, folder: str, trial: bool) -> list[dict[str, Any]]:
     return [found]
 
 
+def scale_rows(trial: bool) -> list[dict[str, Any]]:
+    """Measure what the engine costs for very many blocks."""
+    blocks = 10_000 if trial else 1_000_000
+    return [in_process("scale.py", blocks, per_task) for per_task in (1000, 100)]
+
+
 def memory_rows(folder: str, trial: bool) -> list[dict[str, Any]]:
     """Measure the peak memory of jobs against their plans."""
     found = []
@@ -432,6 +438,7 @@ def main(
             "jobs": lambda: job_rows(folder, trial),
             "archive": lambda: archive_rows(rival, folder, trial),
             "memory": lambda: memory_rows(folder, trial),
+            "scale": lambda: scale_rows(trial),
             "codecs": lambda: storage_rows("codecs", [1 if trial else 5]),
             "reading": lambda: storage_rows("reading", [folder, 1 if trial else 5]),
             "gpu": lambda: gpu_rows(trial),

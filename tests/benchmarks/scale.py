@@ -5,6 +5,7 @@ Scheduler, workers, client and ledger are real; reading, transforming and writin
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -177,7 +178,4 @@ def _cpu(process: psutil.Process) -> float:
 
 
 if __name__ == "__main__":
-    import json
-
-    words = [int(word) for word in sys.argv[1:]] or [100_000, 100]
-    print(json.dumps(measure(*words), indent=1))
+    print(json.dumps(measure(*map(json.loads, sys.argv[1:]))))

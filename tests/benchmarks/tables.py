@@ -14,6 +14,7 @@ PARTS = {
     "jobs": "at most 1.15",
     "archive": "at least 8",
     "memory": "at most 1.1",
+    "scale": "at most 1 ms of client and scheduler a block, memory flat",
     "codecs": "small and fast",
     "reading": "a small part of the archive",
     "gpu": "at least 5 (and 40 % of the bandwidth)",
@@ -142,6 +143,35 @@ def tables(results: dict[str, Any]) -> str:
                 for r in rows
             ),
         )
+    if rows := results.get("scale"):
+        parts += _table(
+            f"Blocks that do nothing, 2 workers of one thread; target {PARTS['scale']}",
+            [
+                "blocks",
+                "of a task",
+                "plan",
+                "run",
+                "client and scheduler, a block",
+                "client",
+                "scheduler",
+                "worker",
+                "status",
+                "files",
+            ],
+            (
+                [
+                    f"{r['blocks']:,}",
+                    f"{r['blocks_per_task']:,}",
+                    f"{r['seconds']['plan']:.1f} s",
+                    f"{r['seconds']['run']:.0f} s",
+                    f"{r['overhead'] * 1e3:.3f} ms",
+                    *(_course(r["memory"][name]) for name in ("client", "scheduler", "worker")),
+                    f"{r['seconds']['status'] * 1e3:.0f} ms",
+                    str(r["ledger_files"]),
+                ]
+                for r in rows
+            ),
+        )
     if rows := results.get("codecs"):
         parts += _table(
             "Codecs on coefficients of recordings, float32, by CPU time",
@@ -193,6 +223,12 @@ def tables(results: dict[str, Any]) -> str:
             f"of a copy on the device, {rows[0]['bandwidth'] / 1e12:.2f} TB/s."
         )
     return "\n".join(parts)
+
+
+def _course(memory: list[tuple[float, int]]) -> str:
+    """Return the memory of a process after a tenth of the run, and at its end."""
+    early = memory[len(memory) // 10][1]
+    return f"{early / 2**20:.0f}, {memory[-1][1] / 2**20:.0f} MiB"
 
 
 def _case(row: dict[str, Any]) -> str:
