@@ -13,6 +13,7 @@ from scatdask.archive.layout import Layout
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.lock import Lock
 from scatdask.archive.plan import Plan
+from scatdask.archive.preflight import check_permission, check_room
 from scatdask.archive.reducing import create_partials, extend_partials
 from scatdask.archive.request import Prospect, Request
 from scatdask.archive.stores import sweep_partial
@@ -45,8 +46,12 @@ def prepare(
         If another run is writing it.
     SourceChangedError
         If chunks of the source have changed.
+    OSError
+        If the disk of the output has no room for it, or it cannot be written.
     """
     ledger = Ledger(request.target)
+    for place in (request.target, ledger.location):
+        check_permission(place)
     record = None if overwrite else ledger.read()
     prospect = request.consider(record)
     if overwrite:
@@ -59,6 +64,8 @@ def prepare(
             f"{request.target.url!r} exists, and no ledger beside it says that a job wrote it: "
             "name another output, or run with overwrite=True to replace it"
         )
+    if not (overwrite and request.target.exists):  # which makes room of an unknown size
+        check_room(request.target, _bytes_to_write(ledger, record, prospect))
     lock.acquire()
     if not overwrite and ledger.read() != record:  # another run began it since
         record = ledger.read()
@@ -71,6 +78,15 @@ def prepare(
     else:
         output = _make(request, ledger, prospect)
     return make_work(request, prospect.plan, output), prospect.plan
+
+
+def _bytes_to_write(ledger: Ledger, record: dict[str, Any] | None, prospect: Prospect) -> int:
+    """Return the bytes of the blocks that are not done yet, before compression."""
+    written = 0
+    if record is not None and prospect.former is not None:
+        blocks = sum(layout.n_blocks for layout in prospect.former)
+        written = int(ledger.history(record["output"], blocks)["bytes_written"].sum())
+    return max(0, prospect.plan.bytes_written - written)
 
 
 def _make(request: Request, ledger: Ledger, prospect: Prospect) -> str:

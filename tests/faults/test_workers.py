@@ -15,7 +15,7 @@ from tests.faults.processes import Cluster, kill_group, wait_until
 LONG = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(100, marks=LONG)])
+@pytest.mark.parametrize("kills", [2, pytest.param(50, marks=LONG)])
 def test_workers_are_killed_throughout(archive, cluster, count, kills):
     rng, killed = random.Random(kills), 0
     with cluster.plugged(Slow(0.05)):

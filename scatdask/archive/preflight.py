@@ -1,0 +1,72 @@
+"""What can be known of a disk before anything is written: whether there is room, and permission."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from dask.utils import format_bytes
+
+from scatdask.archive.locations import Location
+
+# Compression makes outputs smaller, by how much only the numbers tell: a disk that has no room
+# for this share of them is refused, any other gets its chance.
+_LEAST_SHARE = 0.5
+
+
+def check_permission(place: Location) -> None:
+    """Raise an error if a place on a disk cannot be written to.
+
+    Object stores are asked with the first request.
+
+    Parameters
+    ----------
+    place : Location
+        Folders above it that do not exist are going to be made.
+
+    Raises
+    ------
+    NotADirectoryError
+        If a folder above it is none.
+    PermissionError
+        If permission is missing, or the disk is read-only.
+    """
+    if not place.is_local:
+        return
+    nearest = _nearest(place)
+    if not nearest.is_dir():
+        raise NotADirectoryError(
+            f"{place.url!r} cannot be made, since {str(nearest)!r} is no folder: name another place"
+        )
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise PermissionError(
+            f"{place.url!r} cannot be written, since {str(nearest)!r} is read-only here: ask for "
+            "permission, mount it for writing, or name another place"
+        )
+
+
+def check_room(target: Location, n_bytes: int) -> None:
+    """Raise OSError if a disk has no room for an output, even if it is compressed well.
+
+    Parameters
+    ----------
+    target : Location
+    n_bytes : int
+        What is to be written yet, before compression.
+    """
+    if not target.is_local:
+        return
+    free = shutil.disk_usage(_nearest(target)).free
+    if n_bytes * _LEAST_SHARE > free:
+        raise OSError(
+            f"{target.url!r} takes {format_bytes(n_bytes)} more before compression, and its disk "
+            f"has {format_bytes(free)} free: make space, name another place, or write less, as "
+            "with a larger T, selected paths, or reduce="
+        )
+
+
+def _nearest(place: Location) -> Path:
+    """Return a place, or the first thing above it that exists."""
+    path = Path(place.path)
+    return next(found for found in (path, *path.parents) if found.exists())
