@@ -171,3 +171,21 @@ def test_other_libraries_have_float64(xp):
 def test_kind_of_bfloat16():
     torch = pytest.importorskip("torch")
     assert arrays.kind_of(torch.bfloat16) == "f"
+
+
+@pytest.mark.libraries
+def test_torch_tensor_inside_xarray_is_numpy_there():
+    """xarray makes it so; a tensor that keeps gradients is refused by torch, which says why."""
+    torch = pytest.importorskip("torch")
+    import xarray as xr
+
+    from scatdask import scattering1d
+
+    x = torch.linspace(0, 1, 2000).reshape(1, -1) ** 2
+    labelled = xr.DataArray(x, dims=("channel", "time"))
+    result = scattering1d(labelled, J=4, dim="time")
+    expected = scattering1d(xr.DataArray(x.numpy(), dims=("channel", "time")), J=4, dim="time")
+    assert arrays.is_numpy(result.data)
+    xr.testing.assert_equal(result, expected)
+    with pytest.raises(RuntimeError, match="detach"):
+        xr.DataArray(x.requires_grad_(), dims=("channel", "time"))
