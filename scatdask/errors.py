@@ -41,6 +41,10 @@ class WorkersLostError(ScatdaskError):
     """The cluster went away while blocks were under way."""
 
 
+class WorkerVersionError(ScatdaskError):
+    """A worker has no scatdask, or another version of it or of Zarr than the client."""
+
+
 class NonFiniteWarning(UserWarning):
     """The input holds NaN or infinite samples; outputs that they touch are NaN."""
 
@@ -51,3 +55,11 @@ class PrecisionWarning(UserWarning):
 
 class DeviceMemoryWarning(UserWarning):
     """A device had too little memory for a block, part of which was computed on the CPU."""
+
+
+class DeviceLostWarning(UserWarning):
+    """The last worker with a GPU has gone, so the CPUs compute its blocks."""
+
+
+class NoWorkersWarning(UserWarning):
+    """A cluster has no workers yet, and a run waits for them."""

@@ -9,6 +9,7 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 
 from scatdask._version import __version__
+from scatdask.arrays import accelerators
 
 # What reads, computes and writes.
 PACKAGES = ("numpy", "scipy", "xarray", "zarr", "numcodecs", "dask", "distributed")
@@ -29,9 +30,14 @@ def environment(device: str = "cpu") -> dict[str, str]:
             packages[name] = version(name)
         except PackageNotFoundError:  # run from a source tree
             continue
+    name = platform.processor() or platform.machine()
+    if device == "gpu":
+        gpu = accelerators.find_accelerator()
+        name = gpu.name
+        packages.update(gpu.versions)
     return {
         "device": device,
-        "device_name": platform.processor() or platform.machine(),
+        "device_name": name,
         "python": platform.python_version(),
         "scatdask": __version__,
         **packages,

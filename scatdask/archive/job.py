@@ -16,7 +16,7 @@ from dask.system import CPU_COUNT
 from scatdask.archive.beginning import find, prepare
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.locations import Location
-from scatdask.archive.places import choose_pool
+from scatdask.archive.places import check_place, choose_pool
 from scatdask.archive.plan import Plan
 from scatdask.archive.progress import progress_bar
 from scatdask.archive.reducing import merge_if_complete, note_changes
@@ -221,6 +221,7 @@ class Job:
         *,
         workers: int | None = None,
         scheduler: str | None = None,
+        device: str = "auto",
         blocks: tuple[int, int] | None = None,
         overwrite: bool = False,
         changed: str = "error",
@@ -238,6 +239,9 @@ class Job:
         scheduler : {"threads", "synchronous"}, optional
             Without a client: "synchronous" computes one block after the other in this very
             thread, for a debugger.
+        device : {"auto", "cpu", "gpu"}
+            What computes. By default a GPU where a process has one, and the CPUs of workers that
+            have none; of several processes that share a GPU one uses it.
         blocks : tuple of two int, optional
             Compute the blocks from the first to before the second only, as far as there are so
             many, of an output that `init` made. Any number of such runs may share an output.
@@ -263,7 +267,9 @@ class Job:
         BlocksFailedError
             If blocks raised. All others are done; run again to try those.
         WorkersLostError
-            If the cluster went away.
+            If the cluster went away, or with "gpu" the last worker that has one.
+        WorkerVersionError
+            If a worker has no scatdask, or another version of it or of Zarr than this process.
         MemoryError
             As from `plan`, before anything is computed or written.
         FileNotFoundError
@@ -271,17 +277,23 @@ class Job:
         SourceChangedError
             If chunks of the source were written anew since the job began.
         ValueError
-            If there are no such `blocks`, or more than one place to run is named.
+            If there are no such `blocks`, more than one place to run is named, or there is no GPU
+            where one is asked for.
 
         Warns
         -----
         NonFiniteWarning
             If blocks of this run hold NaN outputs.
+        NoWorkersWarning
+            If the cluster has no workers yet.
+        DeviceLostWarning
+            If the last worker with a GPU went away, and CPUs compute its blocks.
         """
         if changed not in ("error", "recompute"):
             raise ValueError(f'changed must be "error" or "recompute", got {changed!r}')
         if blocks is not None and overwrite:
             raise ValueError("overwrite=True would replace the blocks of others: call init() first")
+        check_place(client, workers, scheduler, device)
         start = time.perf_counter()
         request = self.request.for_workers(client, workers)
         with contextlib.ExitStack() as stack:
@@ -304,8 +316,9 @@ class Job:
                     noted(self._ledger, work.run, blocks=len(todo), range=blocks)
                 )
                 pool = stack.enter_context(
-                    choose_pool(client, workers, scheduler, plan.block_memory)
+                    choose_pool(client, workers, scheduler, plan.block_memory, device)
                 )
+                threads = pool.threads or int(CPU_COUNT)
                 note["pool"] = str(pool)
                 self._ledger.note_run(note)  # now, for if it is killed
                 tally = run_blocks(
@@ -313,7 +326,7 @@ class Job:
                     todo,
                     pool,
                     self._ledger,
-                    blocks_per_task=plan.blocks_per_task(pool.threads or int(CPU_COUNT)),
+                    blocks_per_task=plan.blocks_per_task(threads),
                     lock=lock,
                     bar=bar,
                 )

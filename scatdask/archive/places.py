@@ -5,18 +5,76 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import dask
 from dask.system import CPU_COUNT
 
+from scatdask.archive.abilities import DEVICES, abilities
 from scatdask.archive.client_pool import ClientPool
+from scatdask.archive.crew import Crew
+from scatdask.archive.gpu import BLOCKS_UNDER_WAY
 from scatdask.archive.memory import PROCESS_BYTES
 from scatdask.archive.pools import Pool, SameThread, ThreadPool
+from scatdask.errors import NoWorkersWarning
 
 if TYPE_CHECKING:
     import distributed
+
+
+def check_place(
+    client: distributed.Client | None,
+    workers: int | None,
+    scheduler: str | None,
+    device: str,
+) -> None:
+    """Find out before anything is done whether there is such a place, and what it lacks.
+
+    Parameters
+    ----------
+    client, workers, scheduler, device
+        As for `choose_pool`.
+
+    Raises
+    ------
+    ValueError
+        If more than one place is named, the scheduler or the device is unknown, or there is no GPU
+        where one is asked for.
+    WorkerVersionError
+        If a worker has no scatdask, or another version of it or of Zarr.
+
+    Warns
+    -----
+    NoWorkersWarning
+        If the cluster has no workers yet.
+    """
+    if scheduler not in (None, "threads", "synchronous"):
+        raise ValueError(f'scheduler must be "threads" or "synchronous", got {scheduler!r}')
+    if sum(place is not None for place in (client, workers, scheduler)) > 1:
+        raise ValueError("give a client, a number of workers, or a scheduler, only one of these")
+    if device not in DEVICES:
+        raise ValueError(f'device must be "auto", "cpu" or "gpu", got {device!r}')
+    if client is None:
+        if device == "gpu" and (reason := abilities(device).without_gpu):
+            raise ValueError(f'device="gpu", but {reason}')
+        return
+    crew = Crew(client, device)
+    crew.look()
+    answers = [answer for answer in crew.workers.values() if answer is not None]
+    if not crew.workers:
+        warnings.warn(
+            f"the cluster at {client.scheduler_info(n_workers=0)['address']} has no workers yet: "
+            "the run waits for them",
+            NoWorkersWarning,
+            stacklevel=3,
+        )
+    elif device == "gpu" and answers and not any(answer.gpu for answer in answers):
+        reasons = sorted({answer.without_gpu for answer in answers})
+        raise ValueError(
+            f'device="gpu", but none of the {len(answers)} workers has one: {"; ".join(reasons)}'
+        )
 
 
 @contextlib.contextmanager
@@ -25,6 +83,7 @@ def choose_pool(
     workers: int | None,
     scheduler: str | None,
     block_memory: int,
+    device: str = "auto",
 ) -> Iterator[Pool]:
     """Yield the pool that a run was asked to use, and stop what was started for it.
 
@@ -38,25 +97,22 @@ def choose_pool(
         Of this process: threads, or one block after the other in this very thread.
     block_memory : int
         Resident bytes of one block, of which each of these threads has one.
-
-    Raises
-    ------
-    ValueError
-        If more than one place is named, or the scheduler is unknown.
+    device : {"auto", "cpu", "gpu"}
+        What computes. With "auto" a GPU where there is one; workers without one compute too.
     """
-    if scheduler not in (None, "threads", "synchronous"):
-        raise ValueError(f'scheduler must be "threads" or "synchronous", got {scheduler!r}')
-    if sum(place is not None for place in (client, workers, scheduler)) > 1:
-        raise ValueError("give a client, a number of workers, or a scheduler, only one of these")
     if client is not None:
-        yield ClientPool(client)
-    elif workers is not None:
+        yield ClientPool(client, device)
+        return
+    if workers is not None:
         with local_client(workers) as own:
-            yield ClientPool(own)
-    elif scheduler == "synchronous":
-        yield SameThread()
-    else:
-        yield ThreadPool(_threads_that_fit(block_memory))
+            yield ClientPool(own, device)
+        return
+    here = "gpu" if abilities(device).gpu else "cpu"
+    if scheduler == "synchronous":
+        yield SameThread(device=here)
+        return
+    threads = _threads_that_fit(block_memory)
+    yield ThreadPool(threads if here == "cpu" else min(threads, BLOCKS_UNDER_WAY), here)
 
 
 def _threads_that_fit(block_memory: int) -> int:

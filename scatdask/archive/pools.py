@@ -9,7 +9,7 @@ from __future__ import annotations
 import concurrent.futures
 import itertools
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from threadpoolctl import threadpool_limits
@@ -41,15 +41,19 @@ class ThreadPool:
     Attributes
     ----------
     threads : int
+    device : {"cpu", "gpu"}
+        Where blocks are transformed.
     """
 
     threads: int
+    device: str = "cpu"
 
     def __str__(self) -> str:
-        return f"{self.threads} threads of one process"
+        return f"{self.threads} threads of one process{_with(self.device)}"
 
     def __call__(self, work: Work, tasks: Iterator[Task]) -> Outcomes:
         """Run tasks, and yield what became of each as it ends."""
+        work = _on(self.device, work)
         executor = concurrent.futures.ThreadPoolExecutor(self.threads, "scatdask")
         pending: dict[concurrent.futures.Future[Outcome], Task] = {}
         trim_memory()  # what planning took and freed
@@ -74,15 +78,32 @@ class ThreadPool:
 
 @dataclass(frozen=True)
 class SameThread:
-    """The thread that asks, one task after the other."""
+    """The thread that asks, one task after the other.
+
+    Attributes
+    ----------
+    threads : int
+    device : {"cpu", "gpu"}
+        Where blocks are transformed.
+    """
 
     threads: int = 1
+    device: str = "cpu"
 
     def __str__(self) -> str:
-        return "one process, one block at a time"
+        return f"one process, one block at a time{_with(self.device)}"
 
     def __call__(self, work: Work, tasks: Iterator[Task]) -> Outcomes:
         """Run tasks, and yield what became of each as it ends."""
+        work = _on(self.device, work)
         with threadpool_limits(1):
             for task in tasks:
                 yield task, run_task(work, task)
+
+
+def _with(device: str) -> str:
+    return " with a GPU" if device == "gpu" else ""
+
+
+def _on(device: str, work: Work) -> Work:
+    return work if device == "cpu" else replace(work, device=device)

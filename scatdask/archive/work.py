@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+import distributed
 import numpy as np
 
 from scatdask.archive import store
 from scatdask.archive.environment import environment, identity
 from scatdask.archive.faults import Fault, fault_of
+from scatdask.archive.gpu import transform_on_gpu
 from scatdask.archive.layout import Layout
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.locations import Location
@@ -47,6 +49,8 @@ class Work:
         Identity of the output, 32 hexadecimal digits.
     reducing : Reducing, optional
         How blocks are reduced to states of windows, where they are.
+    device : {"cpu", "gpu"}
+        Where blocks are transformed.
     """
 
     source: Source
@@ -57,6 +61,7 @@ class Work:
     run: str
     output: str
     reducing: Reducing | None = None
+    device: str = "cpu"
 
     @property
     def n_blocks(self) -> int:
@@ -125,12 +130,16 @@ def ends_the_run(error: BaseException) -> bool:
 @lru_cache(maxsize=64)
 def _note_environment(work: Work, name: str) -> None:
     """Record the environment of this process, once a run."""
-    Ledger(work.target).note_environment(name, environment())
+    Ledger(work.target).note_environment(name, environment(work.device))
 
 
 def run_task_on_worker(work: Work, task: Task) -> Outcome:
     """Compute the blocks of a task in a process that is there for such work."""
     prepare_process()
+    if work.device == "gpu":
+        # Such tasks wait for each other most of the time, and as many of them are let in as there
+        # are to be blocks under way: they need no thread of the worker's own.
+        distributed.secede()
     outcome = run_task(work, task)
     meter_receipts(outcome.receipts)
     return outcome
@@ -147,7 +156,7 @@ def run_block(work: Work, block: int) -> Receipt:
     started, repeated = time.time(), retries_so_far()
     layout, names, own = work.locate(block)
     arrays, read, compute, n_bytes = compute_block(
-        work.source, work.transform, layout, own, work.run
+        work.source, work.transform, layout, own, work.run, work.device
     )
     start = time.perf_counter()
     Ledger(work.target).check(work.output)
@@ -173,12 +182,17 @@ def run_block(work: Work, block: int) -> Receipt:
         bytes_stored=stored,
         missing=missing,
         retries=retries_so_far() - repeated,
-        environment=identity(environment()),
+        environment=identity(environment(work.device)),
     )
 
 
 def compute_block(
-    source: Source, transform: Transform, layout: Layout, block: int, run: str | None = None
+    source: Source,
+    transform: Transform,
+    layout: Layout,
+    block: int,
+    run: str | None = None,
+    device: str = "cpu",
 ) -> tuple[list[np.ndarray], float, float, int]:
     """Read and transform one block, in a run or by itself.
 
@@ -199,8 +213,12 @@ def compute_block(
         t0 = time.perf_counter()
         pieces = read_block(source, layout.variable, layout.dims, part, batch, run)
         t1 = time.perf_counter()
-        arrays = transform_block(transform, part, layout.shape, pieces)
-        read, compute = read + t1 - t0, compute + time.perf_counter() - t1
+        if device == "gpu":
+            arrays, seconds = transform_on_gpu(transform, part, layout.shape, pieces)
+        else:
+            arrays = transform_block(transform, part, layout.shape, pieces)
+            seconds = time.perf_counter() - t1
+        read, compute = read + t1 - t0, compute + seconds
         n_bytes += _n_bytes(pieces)
         if transform.outputs[0].stride is None:
             sums = arrays[0].astype(np.float64)

@@ -77,6 +77,13 @@ def plan(as_json: bool, **options: Any) -> None:
     '"synchronous": one block after the other, for a debugger.',
 )
 @click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "gpu"]),
+    default="auto",
+    show_default=True,
+    help="What computes: GPUs where there are, and CPUs where there are none; or only one kind.",
+)
+@click.option(
     "--block-range",
     type=BlockRange(),
     help="Compute the blocks from A to before B only, of an output made by `scatdask init`.",
@@ -95,6 +102,7 @@ def run(
     as_json: bool,
     workers: int | None,
     scheduler: str | None,
+    device: str,
     block_range: tuple[int, int] | None,
     overwrite: bool,
     changed: str,
@@ -132,6 +140,7 @@ def run(
                 client,
                 workers=workers,
                 scheduler=here,
+                device=device,
                 blocks=block_range,
                 overwrite=overwrite,
                 changed=changed,

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import dask
 import distributed
 import numpy as np
 import pytest
@@ -19,13 +20,12 @@ import threadpoolctl
 import xarray as xr
 
 from scatdask import Job, Scattering1D
-from scatdask.archive.client_pool import ClientPool
 from scatdask.archive.memory import PROCESS_BYTES
-from scatdask.archive.places import choose_pool
+from scatdask.archive.places import check_place, choose_pool
 from scatdask.archive.pools import ThreadPool
 from scatdask.archive.receipts import Receipt
 from scatdask.archive.work import Outcome, Task, Work
-from scatdask.errors import BlocksFailedError, WorkersLostError
+from scatdask.errors import BlocksFailedError, NoWorkersWarning, WorkersLostError
 from tests.archive.common import begin
 
 # One block a channel and one task a block, so that there is something to interrupt.
@@ -212,8 +212,9 @@ def test_block_that_kills_its_workers_is_found_and_the_others_are_done(
 ):
     from scatdask.archive import job as module
 
-    monkeypatch.setattr(module.Plan, "blocks_per_task", lambda plan, threads=1: 8)
+    monkeypatch.setattr(module.Plan, "blocks_per_task", lambda plan, threads=1: 2)
     with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
         ) as cluster,
@@ -279,63 +280,19 @@ def test_threads_of_the_process_are_as_before_when_a_run_is_over(archive):
 
 
 def test_client_and_number_of_workers_exclude_each_other(cluster):
-    with pytest.raises(ValueError, match="only one of these"), choose_pool(cluster, 2, None, 0):
-        pass
-
-
-class FakeClient:
-    """A client that counts how often it is asked for its workers."""
-
-    def __init__(self, *counts: int) -> None:
-        self.counts, self.asked, self.status = counts, 0, "running"
-
-    def nthreads(self) -> dict[str, int]:
-        count = self.counts[min(self.asked, len(self.counts) - 1)]
-        self.asked += 1
-        return {"tcp://worker": count} if count else {}
-
-
-def test_workers_are_counted_every_few_seconds_only():
-    client = FakeClient(3, 4)
-    pool = ClientPool(client)
-    assert [pool.threads for _ in range(100)] == [3] * 100
-    assert client.asked == 1
-    client.status = "closed"  # is noticed at once
-    with pytest.raises(WorkersLostError, match="scheduler is lost"):
-        _ = pool.threads
-
-
-def test_connection_that_breaks_while_workers_are_counted_is_said():
-    class Broken(FakeClient):
-        def nthreads(self) -> dict[str, int]:
-            raise distributed.comm.CommClosedError("stream is closed")
-
-    with pytest.raises(WorkersLostError, match=r"scheduler is lost.*stream is closed"):
-        _ = ClientPool(Broken()).threads
-
-
-def test_workers_that_have_gone_are_waited_for_as_long_as_the_grace(monkeypatch):
-    monkeypatch.setattr("scatdask.archive.client_pool._POLL_SECONDS", 0.0)
-    monkeypatch.setattr("scatdask.archive.client_pool._GRACE_SECONDS", 0.05)
-    never = ClientPool(FakeClient(0))
-    gone = ClientPool(FakeClient(2, 0))
-    back = ClientPool(FakeClient(2, 0, 1, 0))
-    assert (never.threads, gone.threads, back.threads) == (0, 2, 2)
-    assert (gone.threads, back.threads, back.threads) == (0, 0, 1)
-    time.sleep(0.1)
-    assert (never.threads, back.threads) == (0, 0)
-    with pytest.raises(WorkersLostError, match="no workers"):
-        _ = gone.threads
+    with pytest.raises(ValueError, match="only one of these"):
+        check_place(cluster, 2, None, "auto")
 
 
 def test_workers_that_are_still_in_the_queue_are_waited_for(archive, monkeypatch):
-    monkeypatch.setattr("scatdask.archive.client_pool._POLL_SECONDS", 0.1)
-    monkeypatch.setattr("scatdask.archive.client_pool._GRACE_SECONDS", 0.0)
+    monkeypatch.setattr("scatdask.archive.crew._POLL_SECONDS", 0.1)
+    monkeypatch.setattr("scatdask.archive.crew._GRACE_SECONDS", 0.0)
     with (
         distributed.LocalCluster(
             n_workers=0, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
         ) as cluster,
         distributed.Client(cluster) as client,
+        pytest.warns(NoWorkersWarning, match="the run waits for them"),
     ):
         starter = threading.Timer(1.0, cluster.scale, [1])
         starter.start()
