@@ -58,9 +58,15 @@ def test_command_line_examples(folder, monkeypatch):
     monkeypatch.chdir(folder)
     lines = [line for block in blocks("bash") for line in block.splitlines()]
     commands = [line for line in lines if line.startswith("scatdask ")]
-    assert [shlex.split(line)[1] for line in commands] == ["plan", "run", "status", "verify"]
+    assert [shlex.split(line)[1] for line in commands] == [
+        "plan",
+        "run",
+        "status",
+        "verify",
+        "report",
+    ]
     for line in commands:
-        result = CliRunner().invoke(main, shlex.split(line)[1:])
+        result = CliRunner().invoke(main, shlex.split(line, comments=True)[1:])
         assert result.exit_code == 0, (line, result.output)
     s = xr.open_zarr("scattering.zarr", chunks=None)
     assert dict(s.sizes) == {"station": 3, "path": 374, "time": 352}
