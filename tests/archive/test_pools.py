@@ -36,6 +36,7 @@ CHANNELS, N = 16, 60_000
 @pytest.fixture(autouse=True)
 def one_task_a_block(monkeypatch):
     monkeypatch.setattr("scatdask.archive.plan._TASK_SECONDS", 0.0)
+    monkeypatch.setattr("scatdask.archive.plan._SCHEDULER_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ import sys
 from scatdask import Job, Scattering1D
 from scatdask.archive import plan
 if __name__ == "__main__":
-    plan._TASK_SECONDS = 0.0
+    plan._TASK_SECONDS = plan._SCHEDULER_SECONDS = 0.0
     S = Scattering1D(J=8, Q=8, dtype="float64")
     job = Job(sys.argv[1], sys.argv[2], S, dim="time")
     job.run(workers=int(sys.argv[3]) or None)

@@ -6,5 +6,5 @@ from scatdask.archive import plan
 from scatdask.cli import main
 
 if __name__ == "__main__":
-    plan._TASK_SECONDS = 0.0
+    plan._TASK_SECONDS = plan._SCHEDULER_SECONDS = 0.0
     main()

@@ -81,6 +81,7 @@ class Archive:
         command = ("run", source or self.source, target, *PARAMETERS, *words, "--json", "--quiet")
         with pytest.MonkeyPatch.context() as patches:
             patches.setattr(plan, "_TASK_SECONDS", 0.0)
+            patches.setattr(plan, "_SCHEDULER_SECONDS", 0.0)
             result = CliRunner().invoke(main, list(map(str, command)))
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
