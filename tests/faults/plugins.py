@@ -138,6 +138,7 @@ class Refusing(Fault):
 
     def patch(self, patches: pytest.MonkeyPatch) -> None:
         real, written = LocalStore.set, []
+        refused.clear()
 
         async def refuse(store: LocalStore, key: str, *args: Any) -> None:
             if len(written) >= self.after:

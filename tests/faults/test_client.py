@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import random
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,7 +14,7 @@ from scatdask.archive.work import Task, run_task_on_worker
 from tests.archive.common import begin
 from tests.faults.conftest import MEMORY, S, receipts, wait_for_receipts
 from tests.faults.plugins import Slow
-from tests.faults.processes import kill_group
+from tests.faults.processes import kill_group, wait_until
 
 LONG = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -34,12 +38,29 @@ def test_client_is_killed_and_the_next_one_runs_at_once(archive, cluster, count,
                 target, before = archive.new_target(), killed
 
 
-def test_second_run_on_an_output_is_refused_and_the_first_goes_on(archive, cluster, count):
+@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=LONG)])
+def test_client_is_killed_while_it_makes_the_output(archive, count, kills):
+    rng = random.Random(kills)
+    for _ in range(kills):
+        target = archive.new_target()
+        run = archive.start(target)
+        try:
+            wait_until(lambda: Path(f"{target}.ledger").exists(), run)  # noqa: B023
+            time.sleep(rng.uniform(0.0, 0.2))  # somewhere on the way to the first receipts
+        finally:
+            kill_group(run)
+        code, result = archive.run(target)
+        assert (code, result["blocks"]) == (0, archive.blocks)
+        count("the client is killed while it makes the output", 1, target)
+
+
+@pytest.mark.parametrize("more", [1, *(pytest.param(n, marks=LONG) for n in range(2, 11))])
+def test_second_run_on_an_output_is_refused_and_the_first_goes_on(archive, cluster, count, more):
     target = archive.new_target()
     with cluster.plugged(Slow(0.05)):
         first = archive.start(target, "--scheduler", cluster.address)
         try:
-            wait_for_receipts(target, 1, first)
+            wait_for_receipts(target, more, first)
             code, result = archive.run(target)
             assert first.poll() is None
             assert code == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from scatdask.archive import read_status
-from tests.faults.conftest import receipts, wait_for_receipts
+from tests.faults.conftest import CHANNELS, receipts, wait_for_receipts
 from tests.faults.plugins import Flaky, Refusing, Slow, refusals
 from tests.faults.processes import kill_group
 
 LONG = [pytest.mark.slow, pytest.mark.timeout(3600)]
+SEEDS = pytest.mark.parametrize("seed", [0, *(pytest.param(i, marks=LONG) for i in range(1, 10))])
 
 
 @pytest.fixture
@@ -68,17 +70,20 @@ def test_full_disk_and_space_again(archive, cluster, count, small_disk, times):
             shutil.rmtree(target)
 
 
-def test_chunk_of_the_source_that_is_rubbish(archive, cluster, count, tmp_path):
+@SEEDS
+def test_chunk_of_the_source_that_is_rubbish(archive, cluster, count, tmp_path, seed):
+    rng = random.Random(seed)
+    key = f"c/{rng.randrange(CHANNELS)}/{rng.randrange(4)}"
     source, target = tmp_path / "in.zarr", archive.new_target()
     shutil.copytree(archive.source, source)
-    chunk = source / "v" / "c" / "3" / "1"
+    chunk = source / "v" / key
     whole = chunk.read_bytes()
-    chunk.write_bytes(whole[: len(whole) // 2])
+    chunk.write_bytes(whole[: rng.randrange(1, len(whole))])
     code, result = archive.run(target, "--scheduler", cluster.address, source=source)
     assert code == 1
-    assert "chunk c/3/1 of variable 'v' cannot be decoded" in result["error"]
+    assert f"chunk {key} of variable 'v' cannot be decoded" in result["error"]
     status = read_status(target)
-    assert "chunk c/3/1 of variable 'v'" in str(status)
+    assert f"chunk {key} of variable 'v'" in str(status)
     n_failed = len(status.failures)
     assert 0 < n_failed < archive.blocks // 4
     assert status.done == archive.blocks - n_failed
@@ -103,9 +108,10 @@ def test_requests_that_fail_at_a_rate_are_made_again(archive, cluster, count, ra
         count("requests to the store fail", result["retries"], target)
 
 
-def test_requests_that_always_fail_end_in_blocks_that_failed(archive, cluster, count):
+@SEEDS
+def test_requests_that_always_fail_end_in_blocks_that_failed(archive, cluster, count, seed):
     target = archive.new_target()
-    with cluster.plugged(Flaky(2.0, only="v/c/3/")):
+    with cluster.plugged(Flaky(2.0, only=f"v/c/{3 + seed}/")):
         code, result = archive.run(target, "--scheduler", cluster.address)
     assert code == 1
     assert "failed 8 times" in result["error"]
@@ -117,9 +123,10 @@ def test_requests_that_always_fail_end_in_blocks_that_failed(archive, cluster, c
     count("a chunk cannot be read at all", 1, target)
 
 
-def test_credentials_that_expire_end_the_run_without_further_tries(archive, cluster, count):
+@SEEDS
+def test_credentials_that_expire_end_the_run_without_further_tries(archive, cluster, count, seed):
     target = archive.new_target()
-    with cluster.plugged(Refusing(after=6)) as client:
+    with cluster.plugged(Refusing(after=3 + seed)) as client:
         code, result = archive.run(target, "--scheduler", cluster.address)
         refused = [key for worker in client.run(refusals).values() for key in worker]
         tries = [n for worker in client.run(refusals).values() for n in worker.values()]
