@@ -43,11 +43,8 @@ def test_block_that_takes_too_much_memory(archive, count, tmp_path, block):
         assert code == 1
         assert "memory=" in result["error"]
         status = read_status(target)
-        failed = [failure.block for failure in status.failures]
-        # One that waited on the same workers may be taken for guilty too.
-        assert block in failed
-        assert len(failed) <= 2
-        assert status.done == archive.blocks - len(failed)
+        assert [failure.block for failure in status.failures] == [block]
+        assert status.done == archive.blocks - 1
         code, result = archive.run(target, "--scheduler", small.address)
-        assert (code, result["computed"]) == (0, len(failed))
+        assert (code, result["computed"]) == (0, 1)
     count("a block takes more memory than its worker has", 1, target)
