@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from scatdask._version import __version__
-from scatdask.archive import changes, growth, store
+from scatdask.archive import changes, growth, receipts, store
 from scatdask.archive.layout import Layout
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.lock import Lock
@@ -55,7 +55,7 @@ def prepare(
     record = None if overwrite else ledger.read()
     prospect = request.consider(record)
     if overwrite:
-        if not ledger.exists():
+        if not _is_half_made(ledger):
             store.check_replaceable(request.target)
     elif record is not None:
         request.check_same(record, prospect.plan.variables)
@@ -64,7 +64,9 @@ def prepare(
             f"{request.target.url!r} exists, and no ledger beside it says that a job wrote it: "
             "name another output, or run with overwrite=True to replace it"
         )
-    if not (overwrite and request.target.exists):  # which makes room of an unknown size
+    # What is replaced makes room of an unknown size, and states of windows compress beyond any
+    # guess.
+    if request.reduction is None and not (overwrite and request.target.exists):
         check_room(request.target, _bytes_to_write(ledger, record, prospect))
     lock.acquire()
     if not overwrite and ledger.read() != record:  # another run began it since
@@ -78,6 +80,15 @@ def prepare(
     else:
         output = _make(request, ledger, prospect)
     return make_work(request, prospect.plan, output), prospect.plan
+
+
+def _is_half_made(ledger: Ledger) -> bool:
+    """Say whether a run died while it made or replaced the output: anything may be left of it."""
+    try:
+        record = ledger.read()
+    except ValueError:
+        return False
+    return record is not None and not record["is_made"]
 
 
 def _bytes_to_write(ledger: Ledger, record: dict[str, Any] | None, prospect: Prospect) -> int:
@@ -106,17 +117,17 @@ def _make(request: Request, ledger: Ledger, prospect: Prospect) -> str:
 def _continue(
     request: Request, ledger: Ledger, record: dict[str, Any], prospect: Prospect, changed: str
 ) -> str:
-    """Take an output up where it was left; return its identity, another one if it has grown."""
+    """Take an output up where it was left; return its identity.
+
+    It is another one if the source has grown or changed: a worker of an earlier run that is still
+    at work somewhere holds samples of before.
+    """
     plan, former = prospect.plan, prospect.former
     assert former is not None
     output = str(record["output"])
     kept = ledger.kept(output)
     again = _changed_blocks(request, plan, former, changes.from_bytes(kept), prospect, changed)
-    if again.any():
-        ledger.forget(output, again)
-    if plan.layouts == former:
-        if again.any():
-            ledger.keep(output, changes.to_bytes(prospect.digests))
+    if plan.layouts == former and not again.any():
         return output
     pairs = list(zip(former, plan.layouts, strict=True))
     transform = request.transform
@@ -124,7 +135,7 @@ def _continue(
         return _make(request, ledger, prospect)  # blocks are whole signals, and those are others
     if not extend_partials(request.target, plan):
         return _make(request, ledger, prospect)
-    rows = ledger.history(output, len(again))
+    rows = receipts.without(ledger.history(output, len(again)), again)
     numbers, first = [], 0
     for old, new in pairs:
         number = growth.new_numbers(transform, old, new)
@@ -189,8 +200,14 @@ def _record(request: Request, prospect: Prospect, *, is_made: bool) -> dict[str,
     }
 
 
-def find(request: Request) -> tuple[Work, Plan]:
+def find(request: Request, *, check_source: bool = True) -> tuple[Work, Plan]:
     """Find the output that `prepare` made.
+
+    Parameters
+    ----------
+    request : Request
+    check_source : bool
+        Whether it matters that the source was written anew since.
 
     Raises
     ------
@@ -198,8 +215,11 @@ def find(request: Request) -> tuple[Work, Plan]:
         If there is none.
     OutputExistsError
         If it is another job's, or the source is longer now.
+    SourceChangedError
+        If chunks of the source have changed.
     """
-    record = Ledger(request.target).read()
+    ledger = Ledger(request.target)
+    record = ledger.read()
     if record is None or not record["is_made"]:
         raise FileNotFoundError(
             f"there is no output at {request.target.url!r} yet: make it with init() first"
@@ -211,6 +231,9 @@ def find(request: Request) -> tuple[Work, Plan]:
             f"{request.target.url!r} was made for a shorter source: run the job, or extend the "
             "output with init(), first"
         )
+    if check_source:
+        kept = changes.from_bytes(ledger.kept(str(record["output"])))
+        _changed_blocks(request, prospect.plan, prospect.former, kept, prospect, "error")
     return make_work(request, prospect.plan, record["output"]), prospect.plan
 
 

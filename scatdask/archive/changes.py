@@ -111,7 +111,7 @@ def touched(
     order = list(stored.chunks)
     for index in objects:
         ranges = []
-        for axis, (dim, size, count) in enumerate(zip(dims, sizes, counts, strict=True)):
+        for axis, (dim, size) in enumerate(zip(dims, sizes, strict=True)):
             chunk = stored.chunks[dim]
             low = int(index[order.index(dim)]) * chunk
             high = min(low + chunk, stored.sizes[dim])
@@ -119,8 +119,19 @@ def touched(
                 ranges.append(np.arange(low // size, (high - 1) // size + 1))
                 continue
             low, high = low - transform.halo, high + transform.halo + transform.alignment
-            near = np.arange(low // size, (high - 1) // size + 1)
             periodic = transform.boundaries[axis - len(layout.batch_dims)] == "periodic"
-            ranges.append(np.unique(near % count if periodic else np.clip(near, 0, count - 1)))
+            pieces = _pieces(low, high, layout.sizes[dim], periodic=periodic)
+            parts = [np.arange(a // size, (b - 1) // size + 1) for a, b in pieces]
+            ranges.append(np.unique(np.concatenate(parts)))
         found[np.ix_(*ranges)] = True
     return found.ravel()
+
+
+def _pieces(low: int, high: int, n: int, *, periodic: bool) -> list[tuple[int, int]]:
+    """Return where within ``[0, n)`` the samples ``[low, high)`` lie."""
+    if not periodic:
+        return [(min(max(low, 0), n - 1), max(min(high, n), 1))]
+    if high - low >= n:
+        return [(0, n)]
+    first, last = low % n, (high - 1) % n + 1
+    return [(first, last)] if first < last else [(first, n), (0, last)]

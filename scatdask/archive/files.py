@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import uuid
 from dataclasses import dataclass
+from glob import has_magic
 from pathlib import Path
+from typing import Any
 
 from scatdask.archive.locations import Location
 from scatdask.archive.retries import patient
@@ -68,8 +71,13 @@ class Folder:
             return
         path = Path(self._path(name))
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("xb") as file:  # where fsspec would first look and then write
-            file.write(content)
+        # fsspec would first look and then write; a link is made where its name is free, at once.
+        whole = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+        whole.write_bytes(content)
+        try:
+            os.link(whole, path)
+        finally:
+            whole.unlink()
 
     @patient
     def names(self, folder: str = "") -> list[str]:
@@ -90,7 +98,12 @@ class Folder:
         if not names:
             return {}
         paths = {self._path(f"{folder}/{name}" if folder else name): name for name in names}
-        found = self.location.filesystem.cat(list(paths), on_error="return")
+        filesystem = self.location.filesystem
+        # `cat` of several takes names for patterns.
+        if self.location.is_local or has_magic(self.location.path):
+            found = {path: _content(filesystem, path) for path in paths}
+        else:
+            found = filesystem.cat(list(paths), on_error="return")
         contents = {}
         for path, content in found.items():
             if isinstance(content, FileNotFoundError):
@@ -115,3 +128,10 @@ class Folder:
         filesystem, path = self.location.filesystem, self._path(name)
         filesystem.invalidate_cache(posixpath.dirname(path))
         return bool(filesystem.exists(path))
+
+
+def _content(filesystem: Any, path: str) -> Any:
+    try:
+        return filesystem.cat_file(path)
+    except FileNotFoundError as error:
+        return error

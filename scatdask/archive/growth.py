@@ -16,18 +16,6 @@ from scatdask.archive.receipts import HISTORY, SUMS
 from scatdask.transforms import Transform
 
 
-def has_grown(old: Layout, sizes: dict[str, int]) -> bool:
-    """Say whether axes of a variable are longer than they were, and none is shorter.
-
-    Raises
-    ------
-    KeyError
-        If the variable has other dimensions than it had.
-    """
-    before = old.sizes
-    return sizes != before and all(sizes[dim] >= n for dim, n in before.items())
-
-
 def extended(transform: Transform, old: Layout, sizes: dict[str, int]) -> Layout | None:
     """Return the same blocks on longer axes; None where a block is a whole signal, uncut.
 

@@ -194,7 +194,7 @@ class Job:
         request = self.request if client is None else self.request.for_workers(client)
         return request.consider(self._ledger.read()).plan
 
-    def init(self, *, overwrite: bool = False) -> Plan:
+    def init(self, *, overwrite: bool = False, changed: str = "error") -> Plan:
         """Make the output and its ledger, without computing anything.
 
         For runs that share the blocks among them, such as the tasks of a job array: each then
@@ -204,6 +204,8 @@ class Job:
         ----------
         overwrite : bool, default False
             Replace an output that exists, whoever wrote it; what is not Zarr is left alone.
+        changed : {"error", "recompute"}
+            What to do where chunks of the source were written anew, as for `run`.
 
         Raises
         ------
@@ -211,9 +213,12 @@ class Job:
             If the output is not this job's.
         OutputBusyError
             If a run is writing it.
+        SourceChangedError
+            If chunks of the source were written anew since the job began.
         """
+        _check_changed(changed)
         with self._ledger.lock(uuid.uuid4().hex) as lock:
-            return prepare(self.request, lock, overwrite=overwrite)[1]
+            return prepare(self.request, lock, overwrite=overwrite, changed=changed)[1]
 
     def run(
         self,
@@ -289,10 +294,12 @@ class Job:
         DeviceLostWarning
             If the last worker with a GPU went away, and CPUs compute its blocks.
         """
-        if changed not in ("error", "recompute"):
-            raise ValueError(f'changed must be "error" or "recompute", got {changed!r}')
-        if blocks is not None and overwrite:
-            raise ValueError("overwrite=True would replace the blocks of others: call init() first")
+        _check_changed(changed)
+        if blocks is not None and (overwrite or changed != "error"):
+            raise ValueError(
+                "overwrite=True and changed= concern the blocks of others too: call init() with "
+                "them first"
+            )
         check_place(client, workers, scheduler, device)
         start = time.perf_counter()
         request = self.request.for_workers(client, workers)
@@ -306,6 +313,9 @@ class Job:
             first, stop = (0, work.n_blocks) if blocks is None else _checked(blocks, work.n_blocks)
             done = self._ledger.done(work.output, work.n_blocks)
             todo = first + np.flatnonzero(~done[first:stop])
+            failed = [failure.block for failure in self._ledger.failures(work.output, done)]
+            # Those that failed before come last, where they keep no others from being done.
+            todo = todo[np.argsort(np.isin(todo, failed), kind="stable")]
             found = stop - first - len(todo)
             bar = stack.enter_context(progress_bar(total=stop - first, done=found, shown=progress))
             tally = Tally()
@@ -333,6 +343,7 @@ class Job:
                 warn_of_missing(tally)
                 check_failures(tally, work.n_blocks, int(done.sum()) + tally.computed)
             if lock is not None:
+                lock.check()
                 self._ledger.compact(work.output, all_receipts=True)
                 merge_if_complete(work, self._ledger, computed=tally.computed)
         return report(tally, work, found, time.perf_counter() - start)
@@ -353,8 +364,9 @@ class Job:
             If a run is writing it.
         """
         with self._ledger.lock(uuid.uuid4().hex) as lock:
-            work = find(self.request)[0]
+            find(self.request)  # nothing is locked where nothing is
             lock.acquire()
+            work = find(self.request)[0]
             self._ledger.compact(work.output, all_receipts=True)
             merge_if_complete(work, self._ledger, computed=work.n_blocks)
         return self.status()
@@ -396,7 +408,7 @@ class Job:
             If the output is not this job's, or the source is longer now.
         """
         self.status()
-        work = find(self.request)[0]
+        work = find(self.request, check_source=False)[0]
         done = self._ledger.done(work.output, work.n_blocks)
         rows = self._ledger.history(work.output, work.n_blocks)
         found = verify_blocks(work, done, rows, blocks, seed)
@@ -408,13 +420,19 @@ class Job:
             with self._ledger.lock(uuid.uuid4().hex) as lock:
                 lock.acquire()
                 self._ledger.forget(work.output, bad)
+                note_changes(work, self._ledger)
         except (OutputBusyError, OSError):  # a run is at work, or it is another's to write
             return found
         return replace(found, is_recorded=True)
 
 
 def _checked(blocks: tuple[int, int], n_blocks: int) -> tuple[int, int]:
-    first, stop = blocks[0], min(blocks[1], n_blocks)
+    first, stop = blocks
     if not 0 <= first < stop:
-        raise ValueError(f"blocks must be a range within 0:{n_blocks}, got {first}:{blocks[1]}")
-    return first, stop
+        raise ValueError(f"blocks must be a range such as 0:{n_blocks}, got {first}:{stop}")
+    return min(first, n_blocks), min(stop, n_blocks)
+
+
+def _check_changed(changed: str) -> None:
+    if changed not in ("error", "recompute"):
+        raise ValueError(f'changed must be "error" or "recompute", got {changed!r}')

@@ -131,11 +131,7 @@ class Ledger:
 
     def history(self, output: str, n_blocks: int) -> np.ndarray:
         """Return what is known of the finished blocks, see `HISTORY`; none counts twice."""
-        names = [name for name, _ in self._receipts(output)]
-        files = self._folder.read_all("receipts", names)
-        parts = [records.history(map(Receipt.from_bytes, files.values()))]
-        parts += map(records.from_bytes, self._segments(output).values())
-        return records.newest_first(np.concatenate(parts), n_blocks)
+        return records.newest_first(self._rows(output)[0], n_blocks)
 
     def begin(self, output: str, rows: np.ndarray) -> None:
         """Record the blocks that an output has from the beginning."""
@@ -168,13 +164,12 @@ class Ledger:
         blocks : array of bool
             Which ones.
         """
-        rows = records.without(self.history(output, len(blocks)), blocks)
-        names = [name for name, _ in self._receipts(output)]
-        segments = list(self._segments(output))
-        # What is done goes first: a death in between costs work, and hides no bad block.
+        rows, names, segments = self._rows(output)
+        self.begin(output, records.without(records.newest_first(rows, len(blocks)), blocks))
+        # What is done is written first: a death in between costs no work, and leaves bad blocks
+        # to the next verification.
         self._folder.remove("receipts", names)
         self._folder.remove("segments", segments)
-        self.begin(output, rows)
 
     def fail(self, output: str, failures: Mapping[int, str], time: float) -> None:
         """Record blocks that could not be computed, with the reasons."""
@@ -220,6 +215,14 @@ class Ledger:
         for folder in ("", "receipts", "segments", "failures"):
             names = [name for name in self._folder.names(folder) if _OF_OUTPUT.search(name)]
             self._folder.remove(folder, [name for name in names if f".{output}." not in name])
+
+    def _rows(self, output: str) -> tuple[np.ndarray, list[str], list[str]]:
+        """Return all rows of a history, and the names of receipts and segments that have them."""
+        receipts = self._folder.read_all("receipts", [name for name, _ in self._receipts(output)])
+        segments = self._segments(output)
+        parts = [records.history(map(Receipt.from_bytes, receipts.values()))]
+        parts += map(records.from_bytes, segments.values())
+        return np.concatenate(parts), list(receipts), list(segments)
 
     def _receipts(self, output: str) -> list[tuple[str, tuple[int, int]]]:
         named = ((name, records.blocks_of(name, output)) for name in self._folder.names("receipts"))

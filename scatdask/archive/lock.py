@@ -12,6 +12,8 @@ import os
 import socket
 import threading
 import time
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Self
 
 import psutil
@@ -22,6 +24,8 @@ from scatdask.errors import OutputBusyError
 _NAME = "lock.json"
 # Seconds between two signs of life, and without one until a lock counts as left behind.
 _HEARTBEAT, _PATIENCE = 15.0, 120.0
+# Seconds between two runs that see the same dead lock, at most.
+_SETTLE = 1.0
 # The runs of this process that hold a lock. One that is not among them could not give it back, as
 # where access to the store was lost.
 _HELD: set[str] = set()
@@ -79,6 +83,7 @@ class Lock:
                     f"{_PATIENCE:.0f} seconds"
                 )
             self._folder.write(_NAME, self._content())
+            time.sleep(_SETTLE)
             if self._owner() != self._run:  # two took it over: the last one has it
                 raise OutputBusyError("another run has taken this output over: wait for its end")
 
@@ -112,13 +117,12 @@ class Lock:
                 continue  # a store that is away for a moment is no reason to stop
 
     def _content(self) -> bytes:
-        process = psutil.Process()
         return json.dumps(
             {
                 "run": self._run,
                 "host": socket.gethostname(),
                 "pid": os.getpid(),
-                "born": process.create_time(),
+                "processes": _processes(),
                 "renewed": time.time(),
             }
         ).encode()
@@ -143,11 +147,26 @@ def _holder(folder: Folder) -> dict[str, Any] | None:
 
 def _is_gone(holder: dict[str, Any]) -> bool:
     """Say whether the owner of a lock has died."""
-    if holder["host"] == socket.gethostname():
-        if holder["pid"] == os.getpid():
-            return holder["run"] not in _HELD
-        try:
-            return bool(abs(psutil.Process(holder["pid"]).create_time() - holder["born"]) > 1.0)
-        except psutil.NoSuchProcess:
-            return True
+    here = holder["host"] == socket.gethostname() and holder.get("processes") == _processes()
+    if here and holder["pid"] == os.getpid():
+        return holder["run"] not in _HELD
+    if here and not _is_alive(holder["pid"]):
+        return True
     return bool(time.time() - holder["renewed"] > _PATIENCE)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+@lru_cache
+def _processes() -> str:
+    """Return what tells processes here from those of other machines and containers."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:  # no Linux
+        return f"{psutil.boot_time():.0f}"

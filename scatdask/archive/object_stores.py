@@ -90,6 +90,8 @@ class BucketFileSystem(FsspecStore):  # type: ignore[misc]
                 "name": f"{bucket}/{entry['path']}",
                 "size": entry["size"],
                 "type": "file",
+                "ETag": entry.get("e_tag"),
+                "LastModified": str(entry["last_modified"]),
             }
             for entry in listed
         }

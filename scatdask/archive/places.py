@@ -54,6 +54,8 @@ def check_place(
         raise ValueError(f'scheduler must be "threads" or "synchronous", got {scheduler!r}')
     if sum(place is not None for place in (client, workers, scheduler)) > 1:
         raise ValueError("give a client, a number of workers, or a scheduler, only one of these")
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers must be at least 1, got {workers}")
     if device not in DEVICES:
         raise ValueError(f'device must be "auto", "cpu" or "gpu", got {device!r}')
     if client is None:

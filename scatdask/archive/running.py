@@ -23,7 +23,7 @@ from scatdask.archive.reports import Report
 from scatdask.archive.work import Outcome, Task, Work
 from scatdask.errors import BlocksFailedError, NonFiniteWarning, ScatdaskError
 
-# A job most of whose blocks fail should say so soon.
+# A job of whose blocks nine in ten fail should say so soon.
 _MOST_FAILURES = 20
 # Tasks after which receipts are put together, if there are enough of them.
 _TASKS_BETWEEN = 200
@@ -49,7 +49,7 @@ class Tally:
     @property
     def is_hopeless(self) -> bool:
         """Whether so many blocks have failed that the others hardly fare better."""
-        return len(self.failures) >= max(_MOST_FAILURES, self.computed)
+        return len(self.failures) >= max(_MOST_FAILURES, 9 * self.computed)
 
 
 _SUMMED = tuple(name for name in Receipt._fields if name not in ("first", "last", "environment"))

@@ -26,6 +26,19 @@ if TYPE_CHECKING:
     from scatdask.archive.source_kinds import Source
 
 
+# Attributes that say what stored numbers mean.
+_DECODING = {
+    "scale_factor",
+    "add_offset",
+    "_FillValue",
+    "missing_value",
+    "_Unsigned",
+    "units",
+    "calendar",
+    "_ARRAY_DIMENSIONS",
+}
+
+
 def open_source(location: Location, *, decode_times: bool) -> xr.Dataset:
     """Open a Zarr group lazily, without dask and without loading coordinates.
 
@@ -205,8 +218,12 @@ def fingerprint(location: Location, variables: tuple[str, ...], dims: tuple[str,
     dataset = open_source(location, decode_times=False)
     along = [dim for dim in dims if dim in dataset.coords]
     for name in (*variables, *along):
-        metadata = stored_array(location, name).metadata.to_dict()
+        array = stored_array(location, name)
+        metadata = array.metadata.to_dict()
         record[name] = {key: metadata[key] for key in sorted(metadata) if key != "shape"}
+        # Others may tell how far the archive goes by now.
+        attributes = dict(array.attrs)
+        record[name]["attributes"] = {key: attributes[key] for key in _DECODING & {*attributes}}
     first = [dataset[dim].isel({dim: slice(1)}).values for dim in along]
     if first:
         record["first"] = [str(label) for labels in first for label in labels]

@@ -117,7 +117,13 @@ def source_of(
             if not (found := sorted(fsspec.filesystem("file").glob(pattern))):
                 raise FileNotFoundError(f"no file has a name like {text!r}")
             return FileSource(pattern, tuple(found), engine, dict(options or {}))
-        if engine not in (None, "zarr") or Path(text).suffix.lower() in _SUFFIXES:
+        is_file = engine not in (None, "zarr") or Path(text).suffix.lower() in _SUFFIXES
+        if is_file and "://" in text:
+            raise ValueError(
+                f"{text!r} is the URL of a file: only Zarr is read from object stores, or files by "
+                "references to their chunks (reference://); fetch the file, or make references"
+            )
+        if is_file:
             path = str(Path(text).absolute())
             return FileSource(path, (path,), engine, dict(options or {}))
     return ZarrSource(Location.of(place, options))
@@ -136,8 +142,9 @@ class ZarrSource:
 
     @property
     def url(self) -> str:
-        """Path or URL."""
-        return self.location.url
+        """Path or URL; of references to chunks of other files, with where they are."""
+        references = self.location.options.get("fo")
+        return f"{self.location.url}{references or ''}"
 
     def open(self, *, decode_times: bool) -> xr.Dataset:
         """Open it lazily, without dask and without loading coordinates."""

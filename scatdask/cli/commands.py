@@ -212,7 +212,7 @@ def status(as_json: bool, source: str, target: str, **options: Any) -> None:
             "kind of transform": (transform.name, options["transform"]),
             "transform": (transform, asked_transform(options)),
             "dims": (", ".join(dims), over and ", ".join(over)),
-            "source": (record["source"], Location.of(source).url),
+            "source": (record["source"], _named(source, record)),
         },
     )
     emit(
@@ -226,6 +226,15 @@ def status(as_json: bool, source: str, target: str, **options: Any) -> None:
         },
         as_json,
     )
+
+
+def _named(source: str, record: dict[str, Any]) -> str:
+    """Return what a ledger calls a source that may not be there any more."""
+    from scatdask.archive.locations import Location
+
+    # The ledger knows where references are, of which the command line may say nothing.
+    is_reference = source == "reference://" and record["source"].startswith(source)
+    return str(record["source"]) if is_reference else Location.of(source).url
 
 
 @click.command(cls=GuardedCommand)

@@ -66,3 +66,9 @@ def test_a_write_that_is_cut_short_leaves_the_old_file_and_nothing_else(tmp_path
 def test_what_a_killed_writer_leaves_is_not_listed(tmp_path):
     (tmp_path / "x.0123.partial").touch()
     assert Folder(Location.of(tmp_path)).names() == []
+
+
+def test_folder_whose_name_looks_like_a_pattern(tmp_path):
+    folder = Folder(Location.of(tmp_path / "run[1]*"))
+    folder.write("sub/a", b"1")
+    assert folder.read_all("sub", folder.names("sub")) == {"a": b"1"}

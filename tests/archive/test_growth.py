@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scatdask.archive.growth import extended, has_grown, new_numbers, renumbered
+from scatdask.archive.growth import extended, new_numbers, renumbered
 from scatdask.archive.receipts import Receipt, history
 from tests.archive.common import layouts
 
@@ -43,14 +43,6 @@ def test_block_stays_exactly_if_nothing_that_it_needs_has_changed(drawn):
     after = {needs(transform, new, block): block for block in range(new.n_blocks)}
     expected = [after.get(needs(transform, old, block), -1) for block in range(old.n_blocks)]
     assert new_numbers(transform, old, new).tolist() == expected
-
-
-@given(grown_layouts())
-def test_axes_that_grew_are_told_from_those_that_shrank(drawn):
-    _, old, new, sizes = drawn
-    assert has_grown(old, sizes) == (sizes != sizes_of(old))
-    if sizes != sizes_of(old):
-        assert not has_grown(new, sizes_of(old))
 
 
 @given(grown_layouts(), st.data())

@@ -18,8 +18,10 @@ MIB = 2**20
 
 
 @pytest.fixture
-def huge(tmp_path):
+def huge(tmp_path, monkeypatch):
     """A job on signals whose chunks all hold the fill value, but for a few in the last one."""
+    # No disk need have room for what is not computed here.
+    monkeypatch.setattr("scatdask.archive.beginning.check_room", lambda *_: None)
     group = zarr.open_group(tmp_path / "in.zarr", mode="w", zarr_format=3)
     array = group.create_array(
         "v",

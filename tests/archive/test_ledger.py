@@ -172,6 +172,25 @@ def test_blocks_that_are_forgotten_are_not_done(ledger):
     assert ledger.done("a", 20)[5]
 
 
+def test_death_while_blocks_are_forgotten_loses_no_others(ledger, monkeypatch):
+    ledger.mark("a", [receipt(n, n) for n in range(0, 20, 2)])
+    ledger.compact("a", all_receipts=True)
+    ledger.mark("a", [receipt(n, n) for n in range(1, 20, 2)])
+    bad = np.zeros(20, dtype=bool)
+    bad[5] = True
+
+    def dies(folder, kind, names):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(ledger._folder), "remove", dies)
+        with pytest.raises(KeyboardInterrupt):
+            ledger.forget("a", bad)
+    assert ledger.done("a", 20).all()
+    ledger.forget("a", bad)
+    np.testing.assert_array_equal(ledger.done("a", 20), ~bad)
+
+
 def test_failures_count_attempts_and_end_with_success(ledger):
     ledger.fail("a", {3: "no", 4: "never"}, 1.0)
     ledger.fail("a", {3: "not yet"}, 2.0)

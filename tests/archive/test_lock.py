@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import multiprocessing
 import os
@@ -90,6 +91,35 @@ def test_lock_of_another_machine_ends_when_its_heartbeat_does(folder, monkeypatc
             with pytest.raises(OutputBusyError, match="taken this output over"):
                 first.check()
     assert folder.names() == []
+
+
+def test_process_of_another_container_is_not_taken_for_dead(folder):
+    """It may have the name of this machine, and a number that is nobody's here."""
+    with Lock(folder, "a") as first:
+        first.acquire()
+        holder = json.loads(folder.read("lock.json")) | {"pid": 2**30, "processes": "others"}
+        folder.write("lock.json", json.dumps(holder).encode())
+        with pytest.raises(OutputBusyError):
+            Lock(folder, "b").acquire()
+
+
+def test_one_of_many_takes_a_dead_lock_over(folder, monkeypatch):
+    Lock(folder, "dead")._folder.create("lock.json", b"")
+    locks = [Lock(folder, str(n)) for n in range(6)]
+
+    def take(lock: Lock) -> bool:
+        try:
+            lock.acquire()
+        except OutputBusyError:
+            return False
+        return True
+
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        taken = list(pool.map(take, locks))
+    assert sum(taken) == 1
+    locks[taken.index(True)].check()
+    for lock in locks:
+        lock.release()
 
 
 def test_heartbeat_renews_the_lock(folder, monkeypatch):

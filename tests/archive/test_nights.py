@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from scatdask import Job, Scattering1D
 from scatdask.archive import store
 from scatdask.archive.ledger import Ledger
+from scatdask.archive.work import Task, run_task
 from scatdask.errors import OutputExistsError, SourceChangedError
 from scatdask.transforms import Transform
-from tests.archive.common import of_one_array
+from tests.archive.common import begin, of_one_array
 from tests.archive.toys import TOYS
 
 S = Scattering1D(J=5, Q=2, dtype="float64")
@@ -184,6 +185,52 @@ def test_chunks_that_were_written_anew_are_named_and_their_blocks_computed_again
     assert job(path).run().computed == 0
     with pytest.raises(ValueError, match="must be"):
         job(path).run(changed="ignore")
+
+
+def test_worker_of_before_a_change_can_do_no_harm_after_it(tmp_path):
+    """One that has read the old samples, and is slow to write what it made of them."""
+    path, values = tmp_path / "in.zarr", samples(2 * NIGHT)
+    write(path, values)
+    job(path).run()
+    slow = begin(job(path))
+    zarr.open_group(path, mode="r+")["v"][2, 4_100:4_200] = 0.0
+    job(path).run(changed="recompute")
+    with pytest.raises(OutputExistsError, match="replaced meanwhile"):
+        run_task(slow, Task(0, slow.n_blocks - 1))
+    check(path)
+
+
+def test_runs_that_share_blocks_notice_a_change_too(tmp_path):
+    path, values = tmp_path / "in.zarr", samples(2 * NIGHT)
+    write(path, values)
+    blocks = job(path).init().blocks
+    job(path).run(blocks=(0, 2))
+    zarr.open_group(path, mode="r+")["v"][2, 4_100:4_200] = 0.0
+    with pytest.raises(SourceChangedError, match="c/1/2"):
+        job(path).run(blocks=(2, blocks))
+    job(path).init(changed="recompute")
+    job(path).run(blocks=(0, blocks))
+    assert job(path).finalise().is_complete
+    check(path)
+
+
+def set_attribute(path: Path, name: str, value: object) -> None:
+    zarr.open_group(path, mode="r+")["v"].attrs[name] = value
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=zarr.errors.ZarrUserWarning)
+        zarr.consolidate_metadata(path)
+
+
+def test_attribute_that_tells_how_far_the_archive_goes(tmp_path):
+    path, values = tmp_path / "in.zarr", samples(2 * NIGHT)
+    write(path, values[:, :NIGHT])
+    job(path).run()
+    append(path, values[:, NIGHT:], NIGHT)
+    set_attribute(path, "actual_range", [-4.0, 4.0])
+    assert job(path).run().found_done > 0
+    set_attribute(path, "scale_factor", 0.5)
+    with pytest.raises(OutputExistsError, match="source has changed"):
+        job(path).run()
 
 
 def test_archive_that_grew_and_was_changed_elsewhere(tmp_path):

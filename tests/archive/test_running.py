@@ -82,8 +82,28 @@ def test_run_whose_blocks_all_fail_gives_up_early_and_one_where_some_do_does_not
     for block in range(200):
         mixed.add(Outcome([Receipt(2 * block, 2 * block)], [(2 * block + 1, "no")]))
     assert mixed.computed == len(mixed.failures) == 200
-    mixed.add(Outcome([Receipt(400, 499)], []))
     assert not mixed.is_hopeless
+
+
+def test_blocks_that_failed_before_come_last(archive, monkeypatch):
+    job = make_job(archive, memory="160 MiB")
+    real, order = module.run_block, []
+
+    def run_block(work, block):
+        order.append(block)
+        if block == 0:
+            raise RuntimeError("no")
+        return real(work, block)
+
+    monkeypatch.setattr(module, "run_block", run_block)
+    monkeypatch.setattr("scatdask.archive.plan.Plan.blocks_per_task", lambda plan, threads=1: 1)
+    blocks = job.init().blocks
+    with pytest.raises(BlocksFailedError):
+        job.run(blocks=(0, 1), scheduler="synchronous")
+    order.clear()
+    with pytest.raises(BlocksFailedError):
+        job.run(scheduler="synchronous")
+    assert order == [*range(1, blocks), 0]
 
 
 def test_run_is_recorded_from_its_beginning(work):

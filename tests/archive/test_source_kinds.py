@@ -171,6 +171,8 @@ def test_what_is_taken_for_files(tmp_path):
     assert not isinstance(source_of("s3://bucket/a*.zarr"), FileSource)
     with pytest.raises(FileNotFoundError, match=r"no file has a name like .*b\*\.nc"):
         source_of(str(tmp_path / "b*.nc"))
+    with pytest.raises(ValueError, match=r"'s3://bucket/a.nc' is the URL of a file"):
+        source_of("s3://bucket/a.nc")
     with pytest.raises(FileNotFoundError, match="list of files"):
         source_of([])
 
