@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -56,6 +57,27 @@ def damaged_blocks(work: Work, done: np.ndarray, rows: np.ndarray) -> dict[int, 
             if block not in damaged and (reason := _unreadable(work, block)):
                 damaged[block] = reason
     return damaged
+
+
+def damaged_statistics(work: Work, names: Iterable[str]) -> list[str]:
+    """Say which arrays of merged statistics are missing chunks, or cannot be read.
+
+    Parameters
+    ----------
+    work : Work
+    names : iterable of str
+        Arrays of the output.
+    """
+    strict = replace(work.target, is_complete=True)
+    problems = []
+    for name in names:
+        array = sources.stored_array(strict, name)
+        try:
+            for index in np.ndindex(array.shape[0] if array.ndim else 1):
+                array[index]
+        except Exception as error:
+            problems.append(f"variable {name!r} cannot be read: {type(error).__name__}: {error}")
+    return problems
 
 
 def _unreadable(work: Work, block: int) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from dask.system import CPU_COUNT
 
 from scatdask.archive.beginning import find, prepare
+from scatdask.archive.inspection import damaged_statistics
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.locations import Location
 from scatdask.archive.places import check_place, choose_pool
@@ -408,11 +409,14 @@ class Job:
             If the output is not this job's, or the source is longer now.
         """
         self.status()
-        work = find(self.request, check_source=False)[0]
+        work, plan = find(self.request, check_source=False)
         done = self._ledger.done(work.output, work.n_blocks)
         rows = self._ledger.history(work.output, work.n_blocks)
         found = verify_blocks(work, done, rows, blocks, seed)
-        if not found.bad:
+        if work.reducing is not None and (self._ledger.read() or {}).get("is_merged"):
+            merged = damaged_statistics(work, plan.output_shapes())
+            found = replace(found, problems=(*found.problems, *merged))
+        if found.is_good:
             return found
         bad = np.zeros(work.n_blocks, dtype=bool)
         bad[list(found.bad)] = True
