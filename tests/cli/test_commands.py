@@ -312,10 +312,10 @@ def test_block_that_fails_then_a_run_that_goes_on(
     n_blocks = document(scatdask("plan", source, target, *TRANSFORM, *small, "--json"))["blocks"]
     assert n_blocks > 1
 
-    def fail_on_first(source: str, transform: Any, layout: Any, block: int, run: str) -> Any:
+    def fail_on_first(source: Any, transform: Any, layout: Any, block: int, *others: Any) -> Any:
         if block == 0:
             raise OSError("the disk is on fire")
-        return compute(source, transform, layout, block, run)
+        return compute(source, transform, layout, block, *others)
 
     monkeypatch.setattr(archive_work, "compute_block", fail_on_first)
     result = scatdask("run", source, target, *TRANSFORM, *small)
