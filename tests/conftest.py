@@ -95,15 +95,15 @@ class Differentiable:
     """An array library with gradients."""
 
     name: str
-    library: ArrayLibrary
+    xp: ArrayLibrary
 
     def gradient(self, function: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
         """Return the gradient of a function that gives one number."""
         if self.name == "jax":
             import jax
 
-            return np.asarray(jax.grad(function)(self.library.asarray(x)))
-        variable = self.library.asarray(x).requires_grad_()
+            return np.asarray(jax.grad(function)(self.xp.asarray(x)))
+        variable = self.xp.asarray(x).requires_grad_()
         function(variable).backward()
         return variable.grad.numpy()
 

@@ -365,7 +365,7 @@ class Job:
             If a run is writing it.
         """
         with self._ledger.lock(uuid.uuid4().hex) as lock:
-            find(self.request)  # nothing is locked where nothing is
+            self.status()  # nothing is locked where nothing is
             lock.acquire()
             work = find(self.request)[0]
             self._ledger.compact(work.output, all_receipts=True)

@@ -11,7 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 # Sums over the blocks of a receipt.
-SUMS = ("read", "compute", "write", "bytes_read", "bytes_written", "bytes_stored", "missing")
+SUMS = (
+    "read",
+    "compute",
+    "write",
+    "bytes_read",
+    "bytes_written",
+    "bytes_stored",
+    "missing",
+    "retries",
+)
 _NAME = re.compile(r"(\d+)-(\d+)\.(\w+)\.json$")
 
 HISTORY = np.dtype(
@@ -125,7 +134,7 @@ def merge_rows(rows: np.ndarray, seconds: float) -> np.ndarray:
     merged["last"] = rows["last"][np.concatenate([starts[1:], [len(rows)]]) - 1]
     merged["started"] = np.minimum.reduceat(rows["started"], starts)
     merged["ended"] = np.maximum.reduceat(rows["ended"], starts)
-    for name in (*SUMS, "retries"):
+    for name in SUMS:
         merged[name] = np.add.reduceat(rows[name], starts)
     return merged
 

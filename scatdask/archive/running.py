@@ -18,7 +18,7 @@ from scatdask.archive.faults import Fault, fault_of, storage_error
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.lock import Lock
 from scatdask.archive.pools import Pool
-from scatdask.archive.receipts import Receipt
+from scatdask.archive.receipts import SUMS
 from scatdask.archive.reports import Report
 from scatdask.archive.work import Outcome, Task, Work
 from scatdask.errors import BlocksFailedError, NonFiniteWarning, ScatdaskError
@@ -43,16 +43,13 @@ class Tally:
         for receipt in outcome.receipts:
             self.computed += receipt.last - receipt.first + 1
             self.spoilt += receipt.missing > 0
-            self.totals.update({name: getattr(receipt, name) for name in _SUMMED})
+            self.totals.update({name: getattr(receipt, name) for name in SUMS})
         self.failures.update(outcome.failures)
 
     @property
     def is_hopeless(self) -> bool:
         """Whether so many blocks have failed that the others hardly fare better."""
         return len(self.failures) >= max(_MOST_FAILURES, 9 * self.computed)
-
-
-_SUMMED = tuple(name for name in Receipt._fields if name not in ("first", "last", "environment"))
 
 
 def run_blocks(

@@ -12,7 +12,16 @@ from scatdask.arrays.elementwise import (
     power,
 )
 from scatdask.arrays.fourier import fft_of
-from scatdask.arrays.library import (
+from scatdask.arrays.memory import (
+    CACHE_BYTES,
+    DEVICE_BYTES,
+    MMAP_BYTES,
+    batch_bytes,
+    free_memory,
+    is_out_of_memory,
+    release_memory,
+)
+from scatdask.arrays.namespaces import (
     AnyArray,
     Like,
     array_namespace,
@@ -29,15 +38,6 @@ from scatdask.arrays.library import (
     kind_of,
     to_numpy,
     widest_float,
-)
-from scatdask.arrays.memory import (
-    CACHE_BYTES,
-    DEVICE_BYTES,
-    MMAP_BYTES,
-    batch_bytes,
-    free_memory,
-    is_out_of_memory,
-    release_memory,
 )
 from scatdask.arrays.products import matmul
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 
-from scatdask.arrays.library import AnyArray
+from scatdask.arrays.namespaces import AnyArray
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from scatdask.arrays.library import AnyArray, from_numpy
+from scatdask.arrays.namespaces import AnyArray, from_numpy
 
 # One thread for each bin of each output spectrum, which adds up the bins that fold onto it. The
 # index type is I: divisions of 64-bit integers are slow.

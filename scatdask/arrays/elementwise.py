@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from scatdask.arrays.library import AnyArray, array_namespace, device_of, is_numpy
 from scatdask.arrays.memory import keep_freed_memory
+from scatdask.arrays.namespaces import AnyArray, array_namespace, device_of, is_numpy
 
 
 def modulus(a: AnyArray) -> AnyArray:

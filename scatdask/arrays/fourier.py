@@ -7,7 +7,7 @@ from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
-from scatdask.arrays.library import AnyArray, array_namespace, is_cupy, is_numpy
+from scatdask.arrays.namespaces import AnyArray, array_namespace, is_cupy, is_numpy
 
 # cuFFT's plans that a thread keeps for each device, and the share of its memory that their work
 # areas may take. CuPy fails where one plan alone takes more.

@@ -11,7 +11,7 @@ from typing import Any
 import array_api_compat as compat
 import numpy as np
 
-from scatdask.arrays.library import AnyArray, is_cupy, is_numpy
+from scatdask.arrays.namespaces import AnyArray, is_cupy, is_numpy
 
 # Bytes of one batch of FFTs. On a CPU: what fits the second-level cache beside the filters. On a
 # device: enough to keep all of it busy, and a share of its memory. JAX compiles each batch anew.

@@ -8,7 +8,7 @@ import array_api_compat as compat
 import numpy as np
 
 from scatdask.arrays.elementwise import Scratch, modulus
-from scatdask.arrays.library import AnyArray, array_namespace, from_numpy, is_numpy
+from scatdask.arrays.namespaces import AnyArray, array_namespace, from_numpy, is_numpy
 
 # Multiplications in one call of OpenBLAS for which it starts no threads. Blocks are what runs in
 # parallel: its threads would wait for each other, ten times as long as the work takes.

@@ -54,7 +54,7 @@ class Bucket:
 
     name: str
     endpoint: str
-    library: str = "s3fs"
+    client: str = "s3fs"
 
     @property
     def options(self) -> dict[str, Any]:
@@ -68,7 +68,7 @@ class Bucket:
 
     def job(self) -> Job:
         """Return the job from ``in.zarr`` to ``out.zarr``."""
-        if self.library == "s3fs":
+        if self.client == "s3fs":
             return Job(
                 f"s3://{self.name}/in.zarr",
                 f"s3://{self.name}/out.zarr",
@@ -105,7 +105,7 @@ class Bucket:
             return out.v.values
 
 
-def make_bucket(server: str, library: str = "s3fs", endpoint: str | None = None) -> Bucket:
+def make_bucket(server: str, client: str = "s3fs", endpoint: str | None = None) -> Bucket:
     """Make a bucket with an archive, and say at which endpoint jobs reach it."""
     direct = Bucket(f"test-{uuid.uuid4().hex}", server)
     direct.files().mkdir(direct.name)
@@ -114,7 +114,7 @@ def make_bucket(server: str, library: str = "s3fs", endpoint: str | None = None)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=zarr.errors.ZarrUserWarning)
         dataset.to_zarr(f"s3://{direct.name}/in.zarr", storage_options=direct.options)
-    return Bucket(direct.name, endpoint or server, library)
+    return Bucket(direct.name, endpoint or server, client)
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def new_bucket(server: str) -> Callable[..., Bucket]:
 
 
 @pytest.fixture(params=["s3fs", "obstore"])
-def library(request: pytest.FixtureRequest) -> str:
+def client(request: pytest.FixtureRequest) -> str:
     return pytest.importorskip(request.param).__name__
 
 
@@ -142,8 +142,8 @@ def undisturbed(server: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("workers", [None, 1], ids=["threads", "cluster"])
-def test_job_on_object_storage(new_bucket, library, workers):
-    bucket = new_bucket(library)
+def test_job_on_object_storage(new_bucket, client, workers):
+    bucket = new_bucket(client)
     job = bucket.job()
     report = job.run(workers=workers)
     assert report.computed == report.blocks
@@ -158,8 +158,8 @@ def is_of_a_chunk(path: str) -> bool:
 
 
 @pytest.mark.parametrize("trouble", [503, "drop", "stall", 404])
-def test_trouble_at_a_rate_changes_no_number(new_bucket, library, proxy, undisturbed, trouble):
-    bucket = new_bucket(library, proxy.url)
+def test_trouble_at_a_rate_changes_no_number(new_bucket, client, proxy, undisturbed, trouble):
+    bucket = new_bucket(client, proxy.url)
     every = 60 if trouble == "stall" else 20
 
     def some(method, path, number):
@@ -186,9 +186,9 @@ def test_retries_are_reported(new_bucket, proxy):
 
 
 def test_expired_credentials_end_a_run_at_once_and_the_next_goes_on(
-    new_bucket, library, proxy, undisturbed
+    new_bucket, client, proxy, undisturbed
 ):
-    bucket = new_bucket(library, proxy.url)
+    bucket = new_bucket(client, proxy.url)
     written = []
 
     def expired(method, path, number):
@@ -207,11 +207,11 @@ def test_expired_credentials_end_a_run_at_once_and_the_next_goes_on(
     np.testing.assert_array_equal(bucket.output(), undisturbed)
 
 
-def test_source_that_stays_away_is_named(new_bucket, library, proxy, monkeypatch):
+def test_source_that_stays_away_is_named(new_bucket, client, proxy, monkeypatch):
     from scatdask.archive import retries
 
     monkeypatch.setattr(retries, "_FIRST_WAIT", 0.0)
-    bucket = new_bucket(library, proxy.url)
+    bucket = new_bucket(client, proxy.url)
     job = bucket.job()
     job.plan()
     proxy.trouble = lambda method, path, number: 503 if "in.zarr" in path else None
@@ -219,8 +219,8 @@ def test_source_that_stays_away_is_named(new_bucket, library, proxy, monkeypatch
         job.run()
 
 
-def test_chunk_that_was_lost_since_the_last_look(new_bucket, library):
-    bucket = new_bucket(library)
+def test_chunk_that_was_lost_since_the_last_look(new_bucket, client):
+    bucket = new_bucket(client)
     job = bucket.job()
     job.plan()
     bucket.files().rm(f"{bucket.name}/in.zarr/v/c/0/1")
@@ -228,15 +228,15 @@ def test_chunk_that_was_lost_since_the_last_look(new_bucket, library):
         job.plan()
 
 
-def test_output_that_was_removed_since_the_last_look(new_bucket, library):
-    bucket = new_bucket(library)
+def test_output_that_was_removed_since_the_last_look(new_bucket, client):
+    bucket = new_bucket(client)
     blocks = bucket.job().run().blocks
     bucket.files().rm(f"{bucket.name}/out.zarr", recursive=True)
     assert bucket.job().run().computed == blocks
 
 
-def test_ledger_that_was_removed_since_the_last_look(new_bucket, library):
-    bucket = new_bucket(library)
+def test_ledger_that_was_removed_since_the_last_look(new_bucket, client):
+    bucket = new_bucket(client)
     bucket.job().run()
     bucket.files().rm(f"{bucket.name}/out.zarr.ledger", recursive=True)
     with pytest.raises(OutputExistsError, match="no ledger"):
@@ -245,17 +245,17 @@ def test_ledger_that_was_removed_since_the_last_look(new_bucket, library):
     bucket.job().run()
 
 
-def test_output_is_made_anew_where_that_is_asked_for(new_bucket, library):
-    bucket = new_bucket(library)
+def test_output_is_made_anew_where_that_is_asked_for(new_bucket, client):
+    bucket = new_bucket(client)
     blocks = bucket.job().run().blocks
     assert bucket.job().run(overwrite=True).computed == blocks
 
 
-def test_lock_holds_on_object_storage(new_bucket, library):
+def test_lock_holds_on_object_storage(new_bucket, client):
     from scatdask.archive.files import Folder
     from scatdask.archive.lock import Lock
 
-    bucket = new_bucket(library)
+    bucket = new_bucket(client)
     ledger = Folder(bucket.job().request.target.beside(".ledger"))
     with Lock(ledger, "one") as lock:
         lock.acquire()
@@ -264,8 +264,8 @@ def test_lock_holds_on_object_storage(new_bucket, library):
     bucket.job().run()
 
 
-def test_output_beside_the_source_and_not_inside_it(new_bucket, library):
-    bucket = new_bucket(library)
+def test_output_beside_the_source_and_not_inside_it(new_bucket, client):
+    bucket = new_bucket(client)
     inside = bucket.store("in.zarr/out.zarr")
     with pytest.raises(ValueError, match="lies inside the source"):
         Job(f"s3://{bucket.name}/in.zarr", inside, S, dim="time")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import random
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +27,7 @@ def refusals() -> dict[str, int]:
     return dict(refused)
 
 
-class Fault(distributed.WorkerPlugin):
+class Fault(distributed.WorkerPlugin, ABC):
     """Something on a worker is other than it should be, as long as the plugin is there."""
 
     def setup(self, worker: distributed.Worker) -> None:
@@ -36,8 +37,9 @@ class Fault(distributed.WorkerPlugin):
     def teardown(self, worker: distributed.Worker) -> None:
         self._patches.undo()
 
+    @abstractmethod
     def patch(self, patches: pytest.MonkeyPatch) -> None:
-        raise NotImplementedError
+        """Make it so."""
 
 
 class Slow(Fault):
