@@ -11,7 +11,7 @@ from scatdask import (
     Scattering2D,
     TimeFrequencyScattering,
 )
-from scatdask.arrays import library
+from scatdask.arrays import namespaces
 from scatdask.kernels import operations, operations2d
 
 pytestmark = pytest.mark.libraries
@@ -26,7 +26,7 @@ def torch(monkeypatch):
     def is_cupy(x):
         return isinstance(x, torch.Tensor)
 
-    is_writable = library.is_writable
+    is_writable = namespaces.is_writable
     for name, module in list(sys.modules.items()):
         if name.startswith("scatdask.") and hasattr(module, "is_writable"):
             monkeypatch.setattr(module, "is_writable", lambda x: is_cupy(x) or is_writable(x))
