@@ -44,7 +44,7 @@ def renormalise(
     The parent of a path has the same wavelets but the last; in two dimensions wavelets are told
     by scale and direction, in three the parent has the same degree and power. Joint
     time-frequency paths descend from the first-order path at the same place along frequency that
-    no wavelet has seen there (spin 0).
+    no wavelet has seen there (spin 0); with ``F=0`` there is none at most places.
 
     Parameters
     ----------
@@ -211,10 +211,18 @@ def parents(s: xr.DataArray | xr.Dataset, *, dim: Hashable = "path") -> np.ndarr
         parent = places.get(key(path, int(order[path]) - 1))
         if parent is None:
             shown = ", ".join(f"{name}={labels[name][path]}" for name in (*told, *extra))
+            remedy = (
+                f"keep the order-{order[path] - 1} paths that others descend from until they are "
+                "renormalised"
+            )
+            if s.attrs.get("F") == 0:
+                remedy = (
+                    "with F=0 those of order 1 and spin 0 stand at every 2**J_fr-th wavelet only, "
+                    "and paths in between have no parent; give F of 1 or more"
+                )
             raise ValueError(
                 f"the parent of path {path} (order {order[path]}, {shown}) is not among the "
-                f"paths: keep the order-{order[path] - 1} paths that others descend from until "
-                "they are renormalised"
+                f"paths: {remedy}"
             )
         found[path] = parent
     return found

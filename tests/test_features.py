@@ -215,6 +215,19 @@ def test_every_transform_can_be_renormalised(x):
         np.testing.assert_array_equal(changed, s.order == 2)
 
 
+def test_joint_paths_that_are_not_averaged_have_no_parents(x):
+    joint = {"J": 6, "J_fr": 2, "Q": 4, "dim": "time", "dtype": "float64"}
+    s = scatdask.time_frequency_scattering(x, **joint, F=0)
+    with pytest.raises(ValueError, match=r"order 2, n1=1, .* with F=0 .* give F of 1 or more$"):
+        renormalise(s)
+    on_the_grid = s.isel(path=(s.order < 2) | (s.n1 % 4 == 0))
+    assert renormalise(on_the_grid).sizes == on_the_grid.sizes
+    averaged = scatdask.time_frequency_scattering(x, **joint, F=1)
+    assert np.isfinite(renormalise(averaged)).all()
+    with pytest.raises(ValueError, match=r"n_fr=0\) .* keep the order-1 paths that others"):
+        renormalise(averaged.isel(path=averaged.order != 1))
+
+
 def test_features_are_of_the_library_of_the_coefficients(s, xp):
     array = xp.asarray(s.values)
     held = s.copy(data=array)

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from scatdask.filters import SAMPLINGS
 from scatdask.transforms import (
     HarmonicScattering3D,
     Scattering1D,
@@ -18,7 +19,6 @@ from scatdask.transforms import (
 )
 from scatdask.transforms.base import BOUNDARIES, DTYPES
 from scatdask.transforms.harmonic_scattering3d import METHODS
-from scatdask.transforms.scattering2d import SAMPLINGS
 from scatdask.transforms.time_frequency import FORMATS
 
 TRANSFORMS: dict[str, type[Transform]] = {

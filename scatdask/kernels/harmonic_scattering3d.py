@@ -32,7 +32,7 @@ from scatdask.kernels.volumes import (
 )
 from scatdask.kernels.writer import Writer
 from scatdask.transforms import HarmonicScattering3D
-from scatdask.transforms.harmonic_scattering3d import Branch
+from scatdask.transforms.harmonic_scattering3d import Branch3D
 
 # Order, j1, j2 and l of a path.
 Node = tuple[int, int, int, int]
@@ -186,7 +186,7 @@ class _Walk:
         self._transform, self._shape = transform, shape
         self._totals, self._scratch = totals, scratch
 
-    def follow(self, branch: Branch, spectrum: AnyArray, offset: AnyArray) -> None:
+    def follow(self, branch: Branch3D, spectrum: AnyArray, offset: AnyArray) -> None:
         """Compute the paths that begin with one scale."""
         j1 = branch.j
         children = {

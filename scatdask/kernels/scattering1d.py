@@ -30,7 +30,7 @@ from scatdask.kernels.operations import (
 from scatdask.kernels.sampling import TimeFilters
 from scatdask.kernels.writer import Writer
 from scatdask.transforms import Scattering1D
-from scatdask.transforms.cascade import Branch, Path
+from scatdask.transforms.cascade import Branch1D, Path
 from scatdask.transforms.cost1d import wavelets_at_once
 
 
@@ -40,7 +40,7 @@ class SampledBranch:
 
     Attributes
     ----------
-    branch : Branch
+    branch : Branch1D
     filters : tuple of FoldedFilter
         One for each wavelet.
     smooth : SpectralSmoother, TapSmoother or None
@@ -48,7 +48,7 @@ class SampledBranch:
     children : tuple of SampledBranch
     """
 
-    branch: Branch
+    branch: Branch1D
     filters: tuple[FoldedFilter, ...]
     smooth: SpectralSmoother | TapSmoother | None
     children: tuple[SampledBranch, ...]
@@ -71,7 +71,7 @@ def sampled_cascade(transform: Scattering1D, n: int, like: AnyArray) -> SampledC
 def _sampled_cascade(transform: Scattering1D, n: int, like: Like) -> SampledCascade:
     time = TimeFilters(transform.low_pass, transform.stride, n, transform.dtype, like)
 
-    def sample(branch: Branch, order: int, log2_in: int) -> SampledBranch:
+    def sample(branch: Branch1D, order: int, log2_in: int) -> SampledBranch:
         bank, log2_rate = transform.wavelets[order - 1], branch.log2_rate
         filters = tuple(time.band(bank[wavelet], log2_in, log2_rate) for wavelet in branch.wavelets)
         children = tuple(sample(child, order + 1, log2_rate) for child in branch.children)

@@ -32,7 +32,7 @@ from scatdask.kernels.operations2d import (
 from scatdask.kernels.writer import Writer
 from scatdask.transforms import Scattering2D
 from scatdask.transforms.cost2d import wavelets_at_once
-from scatdask.transforms.scattering2d import Branch
+from scatdask.transforms.scattering2d import Branch2D
 
 Filters = dict[tuple[int, int], FoldedFilter2D]
 
@@ -125,7 +125,7 @@ class _Cascade:
         self.averages = averages(transform, self.shape, keep, x)
         self.budget = batch_bytes(x)
 
-    def follow(self, branch: Branch, half: AnyArray) -> None:
+    def follow(self, branch: Branch2D, half: AnyArray) -> None:
         """Follow a branch from half spectra down to its first- and second-order outputs."""
         transform, path_of = self.transform, self.transform.path_of
         rate = transform.rate(branch.j)

@@ -116,7 +116,7 @@ def sampling(coord: xr.DataArray | None, dim: Hashable, *, may_decrease: bool = 
     # For a dimension without coordinate, obj.coords.get(dim) makes up 0, 1, 2, ...
     made_up = coord is not None and coord.name == dim and dim not in coord.coords
     if coord is None or made_up:
-        return _unknown(f"{dim} has no coordinate: frequencies are in cycles per sample")
+        return _unknown(f"{dim} has no coordinate")
     check_kind(coord, dim)
     if coord.sizes[dim] < 2:
         return _unknown(f"{dim} has fewer than two samples: its spacing is unknown")

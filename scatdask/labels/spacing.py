@@ -57,7 +57,8 @@ def common_spacing(samplings: tuple[Sampling, ...]) -> Spacing:
     steps = tuple(one.step for one in samplings if one.step is not None)
     if len(samplings) == 1:
         [one] = samplings
-        return Spacing(one.step, one.step_unit, one.unit)
+        note = "" if steps else "frequencies are in cycles per sample"
+        return Spacing(one.step, one.step_unit, one.unit, note)
     if len(steps) < len(samplings):
         return _samples("the spacing of an axis is unknown")
     units = [_common_name(one.step_unit) for one in samplings]
@@ -68,13 +69,14 @@ def common_spacing(samplings: tuple[Sampling, ...]) -> Spacing:
         steps = (sum(steps) / len(steps),) * len(steps)
     else:
         notes.append("spacings differ between axes: wavelets have their shape in samples")
-    if any(one.decreasing for one in samplings):
+    # Only wavelets over two axes have directions.
+    if len(samplings) == 2 and any(one.decreasing for one in samplings):
         notes.append("directions follow the order of samples, against decreasing coordinates")
     return Spacing(steps, units[0], _inverse(units[0], samplings), "; ".join(notes))
 
 
 def _samples(why: str) -> Spacing:
-    return Spacing(None, "samples", "cycles per sample", f"wavelengths are in samples: {why}")
+    return Spacing(None, "samples", "cycles per sample", f"lengths are in samples: {why}")
 
 
 def _common_name(unit: str) -> str:

@@ -75,6 +75,18 @@ class Transform(ABC):
     """Base class of the transforms, which are frozen data classes of a few numbers.
 
     All else is derived. Instances compare by value, are hashable, and pickle to their parameters.
+
+    A parameter that was left out has, from then on, the value that it stands for: ``stride`` and
+    ``T`` are numbers. So `dataclasses.replace` keeps it, also where it followed from what is
+    replaced; with None in its place it is derived anew.
+
+    Examples
+    --------
+    >>> import dataclasses
+    >>> from scatdask import Scattering2D
+    >>> S = Scattering2D(3)
+    >>> dataclasses.replace(S, J=4).stride, dataclasses.replace(S, J=4, stride=None).stride
+    (8, 16)
     """
 
     name: ClassVar[str]

@@ -18,7 +18,7 @@ Path = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Branch:
+class Branch1D:
     """Wavelets of one subsampling that follow the same parents, and the branches after them.
 
     Attributes
@@ -29,14 +29,14 @@ class Branch:
         Log2 of the subsampling of their outputs.
     wanted : bool
         Whether the paths that end here are wanted, or only those that go on.
-    children : tuple of Branch
+    children : tuple of Branch1D
         What follows each of the wavelets.
     """
 
     wavelets: tuple[int, ...]
     log2_rate: int
     wanted: bool
-    children: tuple[Branch, ...]
+    children: tuple[Branch1D, ...]
 
 
 def all_paths(banks: Sequence[Sequence[Wavelet]]) -> tuple[Path, ...]:
@@ -76,7 +76,7 @@ def all_paths(banks: Sequence[Sequence[Wavelet]]) -> tuple[Path, ...]:
 
 def cascade(
     banks: Sequence[Sequence[Wavelet]], paths: Sequence[Path], log2_rate: Callable[[int], int]
-) -> tuple[Branch, ...]:
+) -> tuple[Branch1D, ...]:
     """Arrange what some paths need as a tree.
 
     Parameters
@@ -90,7 +90,7 @@ def cascade(
 
     Returns
     -------
-    tuple of Branch
+    tuple of Branch1D
         Those of the first order.
     """
     wanted = set(paths)
@@ -99,13 +99,13 @@ def cascade(
         for order, n in enumerate(path):
             following.setdefault(path[:order], set()).add(n)
 
-    def after(path: Path) -> tuple[Branch, ...]:
+    def after(path: Path) -> tuple[Branch1D, ...]:
         single = [
             (n, (log2_rate(banks[len(path)][n].j), (*path, n) in wanted, after((*path, n))))
             for n in sorted(following.get(path, ()))
         ]
         return tuple(
-            Branch(tuple(n for n, _ in group), *same)
+            Branch1D(tuple(n for n, _ in group), *same)
             for same, group in groupby(single, key=lambda item: item[1])
         )
 
@@ -113,13 +113,13 @@ def cascade(
 
 
 def walk(
-    branches: Sequence[Branch], order: int = 1, log2_rate: int = 0, parents: int = 1
-) -> Iterator[tuple[Branch, int, int, int]]:
+    branches: Sequence[Branch1D], order: int = 1, log2_rate: int = 0, parents: int = 1
+) -> Iterator[tuple[Branch1D, int, int, int]]:
     """Go through the branches of a tree, parents before children.
 
     Yields
     ------
-    branch : Branch
+    branch : Branch1D
     order : int
     log2_rate : int
         Log2 of the subsampling of the parents' outputs.

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from scatdask.filters import SAMPLINGS, harmonic_band, harmonic_reach
+from scatdask.filters import harmonic_band, harmonic_reach
 from scatdask.transforms.base import (
     BOUNDARIES,
     DTYPES,
@@ -33,6 +33,7 @@ from scatdask.transforms.base import (
 )
 from scatdask.transforms.cost3d import ROW_BYTES, filter_memory3d, flops3d, workspace3d
 from scatdask.transforms.halo import FAINTNESS
+from scatdask.transforms.sampling import as_sampling, check_sides
 from scatdask.transforms.validation import (
     as_boundary,
     as_dtype,
@@ -42,6 +43,7 @@ from scatdask.transforms.validation import (
     as_positive,
     as_powers,
     as_selection,
+    as_stride,
     as_tolerance,
 )
 
@@ -54,7 +56,7 @@ HIGHEST_DEGREE = 20
 
 
 @dataclass(frozen=True)
-class Branch:
+class Branch3D:
     """First-order wavelets of one scale, and the second-order wavelets that follow them.
 
     Attributes
@@ -96,7 +98,7 @@ class HarmonicScattering3D(Transform):
         width ``sigma_0 * 2**J``, one every `stride` samples. Sums are not divided by the number of
         samples; averages have weights that add up to one.
     stride : int, optional
-        Input samples per output of "local", by default ``2**J``.
+        Input samples per output of "local", a power of two up to ``2**J``, which is the default.
     boundary : {"periodic", "reflect", "zero", "nearest"} or one for each axis
         How the volume goes on past its faces. "reflect" does not repeat the edge sample.
     dtype : {"float32", "float64"}
@@ -130,6 +132,9 @@ class HarmonicScattering3D(Transform):
     Powers below one make the rounding of empty space count. A body in a large empty box needs
     ``dtype="float64"`` for them: in float32 these coefficients alone may be wrong by some percent,
     and differ by some thousandths between blocks.
+
+    `dataclasses.replace` keeps `stride` and `sampling` even where they were left out: with
+    ``stride=None, sampling=None`` among the replacements they follow anew.
 
     References
     ----------
@@ -194,27 +199,16 @@ class HarmonicScattering3D(Transform):
                     'or ask for maps with method="local"'
                 )
             return None
-        largest: int = 2**self.J
-        if self.stride is None:
-            return largest
-        stride = as_integer("stride", self.stride, at_least=1)
-        if stride > largest:
-            raise ValueError(
-                f"stride={stride} exceeds 2**J = {largest}: outputs so far apart would miss samples"
-            )
-        return stride
+        return as_stride(self.stride, at_most=2**self.J, which_is=f"2**J = {2**self.J}")
 
     def _checked_sampling(self) -> str:
-        is_periodic = set(self.boundaries) == {"periodic"}
-        if self.sampling is None:
-            return "frequency" if is_periodic and self.method == "integral" else "space"
-        sampling = as_member("sampling", self.sampling, SAMPLINGS)
-        if sampling == "frequency" and not is_periodic and self.halo == EVERYWHERE:
-            raise ValueError(
-                'sampling="frequency" makes wavelets as long as the volume, which must then be '
-                f'periodic, but boundary is {self.boundary!r}: take sampling="space"'
-            )
-        return sampling
+        is_sum = self.method == "integral"
+        default = "frequency" if is_sum and self.boundary == "periodic" else "space"
+        # The halo is known only once the sampling is.
+        are_short = self.sampling == "frequency" and self.halo != EVERYWHERE
+        return as_sampling(
+            self.sampling, self.boundary, default=default, signal="volume", are_short=are_short
+        )
 
     # Wavelets and paths
 
@@ -250,7 +244,7 @@ class HarmonicScattering3D(Transform):
         return {node: tuple(pairs) for node, pairs in rows.items()}
 
     @cached_property
-    def branches(self) -> tuple[Branch, ...]:
+    def branches(self) -> tuple[Branch3D, ...]:
         """The cascade as the kernel walks it: one branch for each scale of the first order."""
         branches = []
         for j in range(self.J + 1):
@@ -261,7 +255,7 @@ class HarmonicScattering3D(Transform):
                     follow.setdefault(degree, []).append(j2)
             children = tuple((degree, tuple(scales)) for degree, scales in sorted(follow.items()))
             if degrees:
-                branches.append(Branch(j, tuple(sorted(degrees)), children))
+                branches.append(Branch3D(j, tuple(sorted(degrees)), children))
         return tuple(branches)
 
     def paths(self, spacing: float | tuple[float, ...] | None = None) -> xr.Dataset:
@@ -270,16 +264,17 @@ class HarmonicScattering3D(Transform):
         Parameters
         ----------
         spacing : float or (float, float, float), optional
-            Sampling steps of the volume. If they are equal, the table also has widths in their
+            Sampling steps of the volume. If they are equal, the table also has scales in their
             unit.
 
         Returns
         -------
         xarray.Dataset
-            One row for each path: ``order``, for each order ``j`` (scale) and ``sigma`` (width in
-            samples), ``l`` (degree of the solid harmonics) and ``power`` (of the modulus). With
-            equal spacings ``scale``, the width in the unit of the axes. A path of lower order has
-            -1 for indices and NaN for widths.
+            One row for each path: ``order``, for each order ``j`` (log2 of its scale over
+            `sigma_0`) and ``sigma`` (that scale, the width of the wavelet, in samples), ``l``
+            (degree of the solid harmonics) and ``power`` (of the modulus). With equal spacings
+            ``scale``, the same in the unit of the axes. A path of lower order has -1 for indices
+            and NaN for scales.
 
         Examples
         --------
@@ -298,12 +293,12 @@ class HarmonicScattering3D(Transform):
         for level, j in enumerate(scales, start=1):
             label = f"of the order-{level} wavelet"
             sigma = np.where(j < 0, np.nan, self.sigma_0 * 2.0**j)
-            unit = {"units": "samples"}
-            table[f"j{level}"] = ("path", j, {"long_name": f"scale {label}"})
-            table[f"sigma{level}"] = ("path", sigma, {"long_name": f"width {label}", **unit})
+            log2 = {"long_name": f"log2 of the scale {label}, in units of sigma_0"}
+            table[f"j{level}"] = ("path", j, log2)
+            scale = {"long_name": f"scale {label}"}
+            table[f"sigma{level}"] = ("path", sigma, scale | {"units": "samples"})
             if len(steps) == 1:
-                width = {"long_name": f"width {label}"}
-                table[f"scale{level}"] = ("path", sigma * next(iter(steps)), width)
+                table[f"scale{level}"] = ("path", sigma * next(iter(steps)), scale)
         table["l"] = ("path", degree, {"long_name": "degree of the solid harmonics"})
         table["power"] = ("path", power, {"long_name": "power of the modulus"})
         return xr.Dataset(coords=table)
@@ -375,12 +370,7 @@ class HarmonicScattering3D(Transform):
                     f"core axis {axis} has {n}: {fits}, or say that nothing lies outside the "
                     f'volume with boundary="zero" (now {boundary!r})'
                 )
-            if n % self.alignment and self.halo == EVERYWHERE:
-                raise ValueError(
-                    f"with sampling={self.sampling!r} the sides of a volume must be multiples of "
-                    f"stride={self.stride}, but core axis {axis} has {n} samples: take another "
-                    'stride, or sampling="space"'
-                )
+        check_sides(self, shape, "volume")
 
     def sum_weights(self, shape: tuple[int, ...]) -> np.ndarray:
         """Return ones: integrals are sums over the samples, not means."""

@@ -26,7 +26,7 @@ import numpy as np
 from scatdask.filters import Wavelet, littlewood_paley, low_pass_sigma, morlet_bank
 from scatdask.transforms import cost1d
 from scatdask.transforms.base import BOUNDARIES, DTYPES, Output, Transform
-from scatdask.transforms.cascade import Branch, all_paths, cascade
+from scatdask.transforms.cascade import Branch1D, all_paths, cascade
 from scatdask.transforms.halo import gaussian_halo
 from scatdask.transforms.tables import wavelet_columns
 from scatdask.transforms.validation import (
@@ -35,6 +35,7 @@ from scatdask.transforms.validation import (
     as_member,
     as_pair,
     as_selection,
+    as_stride,
     as_tolerance,
 )
 
@@ -78,6 +79,11 @@ class Scattering1D(Transform):
         If `J`, `Q`, `T`, `stride` or a row is not an integer.
     ValueError
         If a parameter is out of its range.
+
+    Notes
+    -----
+    `dataclasses.replace` keeps `T` and `stride` even where they were left out: with
+    ``T=None, stride=None`` among the replacements they follow anew.
 
     References
     ----------
@@ -140,18 +146,7 @@ class Scattering1D(Transform):
                     "a number of samples"
                 )
             return None
-        largest: int = 2 ** math.floor(math.log2(T))
-        if self.stride is None:
-            return largest
-        stride = as_integer("stride", self.stride, at_least=1)
-        if stride & (stride - 1):
-            raise ValueError(f"stride must be a power of two, got {stride}")
-        if stride > T:
-            raise ValueError(
-                f"stride={stride} exceeds T={T}: outputs so far apart would miss samples; the "
-                f"largest stride is {largest}"
-            )
-        return stride
+        return as_stride(self.stride, at_most=T, which_is=f"{T=}")
 
     # Wavelets and paths
 
@@ -176,7 +171,7 @@ class Scattering1D(Transform):
         return all_paths(self.wavelets[: self.max_order])
 
     @cached_property
-    def branches(self) -> tuple[Branch, ...]:
+    def branches(self) -> tuple[Branch1D, ...]:
         """The cascade as the kernel walks it: the tree of what the selected paths need."""
         return cascade(self.wavelets, self.path_indices, self._log2_rate)
 

@@ -28,26 +28,23 @@ import numpy as np
 from scatdask.filters import Wavelet2D, littlewood_paley2d, low_pass_sigma2d, morlet_bank2d
 from scatdask.transforms import cost1d, cost2d
 from scatdask.transforms.base import BOUNDARIES, DTYPES, EVERYWHERE, Output, Transform
+from scatdask.transforms.halo import gaussian_halo
+from scatdask.transforms.sampling import as_sampling, check_sides
 from scatdask.transforms.validation import (
     as_boundary,
     as_dtype,
     as_integer,
-    as_member,
     as_selection,
+    as_stride,
     as_tolerance,
 )
 
 if TYPE_CHECKING:
     import xarray as xr
 
-SAMPLINGS = ("space", "frequency")
-# As for signals in time: the halo bounds errors relative to the largest sample, and the largest
-# coefficient of a path may be this many times smaller.
-FAINTNESS = 1000
-
 
 @dataclass(frozen=True)
-class Branch:
+class Branch2D:
     """First-order wavelets of one scale, and the second-order wavelets that follow each of them.
 
     Attributes
@@ -118,6 +115,9 @@ class Scattering2D(Transform):
     by 1 % with 6, by 6 % with 8, for J up to 5; with 1 or 2 wavelets overlap by far more (see
     `littlewood_paley`).
 
+    `dataclasses.replace` keeps `stride` and `sampling` even where they were left out: with
+    ``stride=None, sampling=None`` among the replacements they follow anew.
+
     References
     ----------
     Bruna & Mallat, "Invariant scattering convolution networks", IEEE Trans. Pattern Anal. Mach.
@@ -153,7 +153,7 @@ class Scattering2D(Transform):
             "L": as_integer("L", self.L, at_least=1),
             "max_order": as_integer("max_order", self.max_order, at_least=1, at_most=2),
             "boundary": as_boundary("boundary", self.boundary, self.ndim, BOUNDARIES),
-            "stride": self._checked_stride(2**J),
+            "stride": as_stride(self.stride, at_most=2**J, which_is=f"2**J = {2**J}"),
             "dtype": as_dtype("dtype", self.dtype, DTYPES),
             "tolerance": as_tolerance("tolerance", self.tolerance),
         }
@@ -161,31 +161,9 @@ class Scattering2D(Transform):
             object.__setattr__(self, key, value)
         selection = as_selection("selection", self.selection, len(self.all_path_indices))
         object.__setattr__(self, "selection", selection)
-        object.__setattr__(self, "sampling", self._checked_sampling())
-
-    def _checked_stride(self, largest: int) -> int:
-        if self.stride is None:
-            return largest
-        stride = as_integer("stride", self.stride, at_least=1)
-        if stride & (stride - 1):
-            raise ValueError(f"stride must be a power of two, got {stride}")
-        if stride > largest:
-            raise ValueError(
-                f"stride={stride} exceeds 2**J = {largest}: outputs so far apart would miss samples"
-            )
-        return stride
-
-    def _checked_sampling(self) -> str:
-        is_periodic = self.boundary == "periodic"
-        if self.sampling is None:
-            return "frequency" if is_periodic else "space"
-        sampling = as_member("sampling", self.sampling, SAMPLINGS)
-        if sampling == "frequency" and not is_periodic:
-            raise ValueError(
-                'sampling="frequency" makes filters as long as the image, which must then be '
-                f'periodic, but boundary is {self.boundary!r}: take sampling="space"'
-            )
-        return sampling
+        default = "frequency" if self.boundary == "periodic" else "space"
+        sampling = as_sampling(self.sampling, self.boundary, default=default, signal="image")
+        object.__setattr__(self, "sampling", sampling)
 
     # Wavelets and paths
 
@@ -221,7 +199,7 @@ class Scattering2D(Transform):
         return {indices: path for path, indices in enumerate(self.path_indices)}
 
     @cached_property
-    def branches(self) -> tuple[Branch, ...]:
+    def branches(self) -> tuple[Branch2D, ...]:
         """The cascade as the kernel walks it: wavelets of one scale with the same children."""
         follow: dict[int, list[int]] = {indices[0]: [] for indices in self.path_indices if indices}
         for indices in self.path_indices:
@@ -231,7 +209,7 @@ class Scattering2D(Transform):
         for n1 in sorted(follow):
             alike.setdefault((n1 // self.L, tuple(follow[n1])), []).append(n1)
         return tuple(
-            Branch(
+            Branch2D(
                 j,
                 tuple(wavelets),
                 tuple((j2, tuple(some)) for j2, some in groupby(n2s, lambda n2: n2 // self.L)),
@@ -353,11 +331,9 @@ class Scattering2D(Transform):
         """Samples that an output needs on either side, along each axis.
 
         The envelopes of the filters of a path are Gaussians; their convolution is a Gaussian
-        whose variance along an axis is the sum. Samples further away than the halo have a share
-        of ``tolerance / FAINTNESS`` in the path with the widest sum.
+        whose variance along an axis is the sum; the path with the widest sum counts. See
+        `scatdask.transforms.halo`.
         """
-        from scipy.special import erfcinv
-
         if self.sampling == "frequency" and max(self.rates) > 1:
             return EVERYWHERE
         widest = max(
@@ -365,8 +341,7 @@ class Scattering2D(Transform):
             for indices in self.path_indices
             for axis in (0, 1)
         )
-        reach = math.sqrt(2 * (widest + self.low_pass**2))
-        return math.ceil(float(erfcinv(self.tolerance / FAINTNESS)) * reach)
+        return gaussian_halo(math.sqrt(widest + self.low_pass**2), self.tolerance)
 
     def n_out(self, n: int) -> int:
         """Return the number of outputs along an axis of `n` input samples."""
@@ -388,12 +363,7 @@ class Scattering2D(Transform):
                     f'{fits}, or say what lies outside the image with boundary="periodic" or '
                     f'"zero" (now {boundary!r})'
                 )
-            if n % self.alignment and self.halo == EVERYWHERE:
-                raise ValueError(
-                    f"an image that is periodic along both axes must have sides that are multiples "
-                    f"of stride={self.stride}, but core axis {axis} has {n} samples: take a "
-                    'smaller stride, or sampling="space"'
-                )
+        check_sides(self, shape, "image")
 
     def littlewood_paley(self, shape: tuple[int, int]) -> xr.DataArray:
         r"""Sum the energy that the wavelets and the low-pass keep at each frequency.

@@ -59,7 +59,8 @@ class TimeFrequencyScattering(Transform):
         order is averaged over ``2**J`` before wavelets along frequency see it.
     F : int, "global" or None
         Averaging scale along frequency, in first-order wavelets. None means ``2**J_fr``; 0 means
-        no averaging, each path at its own spacing; "global" is the mean over the wavelets.
+        no averaging, each path at its own spacing, so that most have no parent to be renormalised
+        by; "global" is the mean over the wavelets.
     stride : int, optional
         Input samples per output, a power of two up to `T`; by default the largest such.
     format : {"time", "joint"}, default "time"
@@ -82,6 +83,11 @@ class TimeFrequencyScattering(Transform):
     ValueError
         If a parameter is out of its range, or `J_fr` or `F` exceeds the bank of first-order
         wavelets.
+
+    Notes
+    -----
+    `dataclasses.replace` keeps `T`, `F` and `stride` even where they were left out: with
+    ``T=None, F=None, stride=None`` among the replacements they follow anew.
 
     References
     ----------

@@ -26,6 +26,22 @@ def as_integer(name: str, value: Any, *, at_least: int, at_most: int | None = No
     return number
 
 
+def as_stride(value: Any, *, at_most: int, which_is: str) -> int:
+    """Return a power of two up to a scale in samples, the largest such for None."""
+    largest: int = 2 ** (at_most.bit_length() - 1)
+    if value is None:
+        return largest
+    stride = as_integer("stride", value, at_least=1)
+    if stride & (stride - 1):
+        raise ValueError(f"stride must be a power of two, got {stride}")
+    if stride > at_most:
+        raise ValueError(
+            f"stride={stride} exceeds {which_is}: outputs so far apart would miss samples; the "
+            f"largest stride is {largest}"
+        )
+    return stride
+
+
 def as_pair(name: str, value: Any, *, at_least: int) -> tuple[int, int]:
     """Return ``(value, 1)`` for an integer, or the pair itself."""
     if isinstance(value, Sequence) and not isinstance(value, str):

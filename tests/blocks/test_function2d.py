@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scatdask import Scattering2D
 from scatdask.blocks import Grid, block_of, transform_block
 from scatdask.errors import NonFiniteWarning
-from scatdask.transforms.scattering2d import FAINTNESS
+from scatdask.transforms.halo import FAINTNESS
 from tests.reference import PAD_MODES
 from tests.reference2d import worst_path2d
 

@@ -28,7 +28,7 @@ CASES = {
     "powers": ({"J": 1, "L": 1, "integral_powers": (2, 1.5, 3, 0.25)}, (8, 8, 8)),
     "maps": ({"J": 1, "L": 2, "method": "local"}, (8, 10, 6)),
     "dense maps": ({"J": 1, "L": 1, "method": "local", "stride": 1}, (6, 7, 5)),
-    "maps at odd steps": ({"J": 2, "L": 1, "method": "local", "stride": 3}, (9, 6, 12)),
+    "maps at half the scale": ({"J": 2, "L": 1, "method": "local", "stride": 2}, (10, 6, 12)),
     "maps, frequency": ({"J": 1, "L": 1, "method": "local", "sampling": "frequency"}, (8, 8, 8)),
     "tiny": ({"J": 0, "L": 2}, (1, 2, 4)),
 }

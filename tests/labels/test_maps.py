@@ -78,7 +78,7 @@ def test_curvilinear_coordinates_are_sliced_on_both_dimensions():
     np.testing.assert_array_equal(result.lat, field.lat[::4, ::4])
     np.testing.assert_array_equal(result.lon, field.lon[::4, ::4])
     assert "wavelength1" not in result.coords
-    assert "wavelengths are in samples: the spacing of an axis is unknown" in result.sampling
+    assert "lengths are in samples: the spacing of an axis is unknown" in result.sampling
 
 
 def test_sums_have_no_coordinates_along_core_dimensions(x):
@@ -140,7 +140,7 @@ def test_axes_of_different_units_leave_lengths_in_samples(x):
     found = output_coords(y, Toy2D(), DIMS, samplings(y, DIMS))
     assert not {"wavelength1", "frequency1"} & set(found.coords)
     note = attrs_of(y, Toy2D())["sampling"]
-    assert note.endswith("wavelengths are in samples: the axes have different units (m, degrees)")
+    assert note.endswith("; lengths are in samples: the axes have different units (m, degrees)")
 
 
 def test_map_of_time_and_space():

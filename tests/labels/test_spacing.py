@@ -23,6 +23,7 @@ def test_one_axis_has_its_own_unit():
     assert (found.steps, found.unit, found.inverse, found.note) == (0.25, "m", "1/m", "")
     found = spacing_of(("x",))
     assert (found.steps, found.unit, found.inverse) == (None, "samples", "cycles per sample")
+    assert found.note == "frequencies are in cycles per sample"
 
 
 def test_equal_axes():
@@ -48,7 +49,14 @@ def test_unequal_spacings_are_stated():
 def test_latitude_and_longitude_are_both_in_degrees():
     found = spacing_of(y=(90 - STEPS, "degrees_north"), x=(STEPS, "degrees_east"))
     assert (found.steps, found.unit, found.inverse) == ((1.0, 1.0), "degrees", "1/degrees")
-    assert "against decreasing coordinates" in found.note
+    assert found.note == "directions follow the order of samples, against decreasing coordinates"
+
+
+def test_volumes_have_neither_directions_nor_wavelengths():
+    axes = {"y": (-STEPS, "m"), "x": (STEPS, "m")}
+    assert spacing_of(("z", "y", "x"), z=(-STEPS, "m"), **axes).note == ""
+    note = spacing_of(("z", "y", "x"), **axes).note
+    assert note == "lengths are in samples: the spacing of an axis is unknown"
 
 
 def test_coordinates_without_units_share_theirs():
@@ -70,4 +78,4 @@ def test_axes_of_different_units_are_in_samples(y, why):
     coords = {"x": (STEPS, "degrees_east")} | ({} if y is None else {"y": y})
     found = spacing_of(**coords)
     assert (found.steps, found.unit, found.inverse) == (None, "samples", "cycles per sample")
-    assert found.note == f"wavelengths are in samples: {why}"
+    assert found.note == f"lengths are in samples: {why}"

@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 
 import scatdask.transforms.base as base
-from scatdask import Scattering1D
+from scatdask import (
+    HarmonicScattering3D,
+    Scattering1D,
+    Scattering2D,
+    TimeFrequencyScattering,
+)
 from scatdask.transforms import Output, Transform
 
 VARIANTS: list[dict[str, Any]] = [
@@ -38,6 +43,30 @@ def test_transforms_compare_by_value():
     assert hash(Scattering1D(8, Q=8)) == hash(Scattering1D(J=8, Q=(8, 1), T=256))
     different = {Scattering1D(**{"J": 8, "Q": 8, **variant}) for variant in VARIANTS}
     assert len(different | {Scattering1D(8, Q=8)}) == len(VARIANTS) + 1
+
+
+@pytest.mark.parametrize(
+    ("smaller", "larger", "derived"),
+    [
+        (Scattering1D(5), Scattering1D(6), ("T", "stride")),
+        (Scattering2D(3), Scattering2D(4), ("stride",)),
+        (
+            HarmonicScattering3D(1, method="local"),
+            HarmonicScattering3D(2, method="local"),
+            ("stride",),
+        ),
+        (
+            TimeFrequencyScattering(5, J_fr=2),
+            TimeFrequencyScattering(6, J_fr=2),
+            ("T", "stride"),
+        ),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_what_was_left_out_is_kept_unless_it_is_left_out_again(smaller, larger, derived):
+    kept = dataclasses.replace(smaller, J=larger.J)
+    assert [getattr(kept, key) for key in derived] == [getattr(smaller, key) for key in derived]
+    assert dataclasses.replace(smaller, J=larger.J, **dict.fromkeys(derived)) == larger
 
 
 def test_transforms_are_frozen():

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scatdask.filters import Wavelet, morlet_bank
-from scatdask.transforms.cascade import Branch, all_paths, cascade, walk
+from scatdask.transforms.cascade import Branch1D, all_paths, cascade, walk
 
 BANKS = [morlet_bank(6, 4), morlet_bank(6, 2), morlet_bank(6, 1)]
 
@@ -78,15 +78,15 @@ def test_wavelets_of_one_rate_and_without_children_are_one_branch():
     banks = [[at(0), at(0), at(3), at(4)], [at(2), at(3), at(5)]]
     order1 = [(0,), (1,), (2,), (3,)]
     assert cascade(banks[:1], order1, lambda j: min(j, 3)) == (
-        Branch((0, 1), 0, True, ()),
-        Branch((2, 3), 3, True, ()),
+        Branch1D((0, 1), 0, True, ()),
+        Branch1D((2, 3), 3, True, ()),
     )
     # Those of one rate may follow together; the second wavelet is wanted for what follows only.
-    children = (Branch((0, 1), 2, True, ()), Branch((2,), 4, True, ()))
+    children = (Branch1D((0, 1), 2, True, ()), Branch1D((2,), 4, True, ()))
     paths = [(0,), *itertools.product((0, 1), (0, 1, 2))]
     assert cascade(banks, paths, lambda j: min(j // 2 * 2, 4)) == (
-        Branch((0,), 0, True, children),
-        Branch((1,), 0, False, children),
+        Branch1D((0,), 0, True, children),
+        Branch1D((1,), 0, False, children),
     )
 
 

@@ -55,7 +55,8 @@ def test_wrong_types_are_type_errors(parameters, message):
         ({"method": "global"}, "^method must be one of 'integral', 'local', got 'global'$"),
         ({"stride": 4}, '^stride=4 has no meaning with method="integral": leave it out, or ask'),
         ({"method": "local", "stride": 0}, "^stride must be at least 1, got 0$"),
-        ({"method": "local", "stride": 5}, r"^stride=5 exceeds 2\*\*J = 4: outputs so far apart"),
+        ({"method": "local", "stride": 3}, "^stride must be a power of two, got 3$"),
+        ({"method": "local", "stride": 8}, r"^stride=8 exceeds 2\*\*J = 4: .* stride is 4$"),
         ({"boundary": "mirror"}, "^boundary must be one of 'reflect', .*, got 'mirror'$"),
         ({"boundary": ("zero",)}, "^boundary must be a word or a sequence of 3, one for each core"),
         ({"dtype": "float16"}, "^dtype must be one of 'float32', 'float64', got 'float16'$"),
@@ -64,11 +65,11 @@ def test_wrong_types_are_type_errors(parameters, message):
         ({"sampling": "time"}, "^sampling must be one of 'space', 'frequency', got 'time'$"),
         (
             {"sampling": "frequency", "boundary": "reflect"},
-            "^sampling=\"frequency\" makes wavelets as long as the volume, .* is 'reflect': take",
+            "^sampling=\"frequency\" makes filters as long as the volume, .* is 'reflect': take",
         ),
         (
             {"sampling": "frequency", "boundary": ("periodic", "zero", "periodic")},
-            '^sampling="frequency" makes wavelets as long as the volume',
+            '^sampling="frequency" makes filters as long as the volume',
         ),
     ],
 )
@@ -195,12 +196,14 @@ def test_path_table_is_labelled():
     assert np.all(second["j2"] > second["j1"])
 
 
-def test_widths_follow_from_equal_spacings():
+def test_scales_follow_from_equal_spacings():
     transform = HarmonicScattering3D(1, L=1)
     for spacing in (0.5, (0.5, 0.5, 0.5)):
         paths = transform.paths(spacing)
         for level in "12":
             np.testing.assert_array_equal(paths[f"scale{level}"], paths[f"sigma{level}"] * 0.5)
+            assert paths[f"scale{level}"].long_name == paths[f"sigma{level}"].long_name
+            assert "scale" in paths[f"scale{level}"].long_name
     assert "scale1" not in transform.paths((0.5, 0.5, 0.25)).coords
 
 

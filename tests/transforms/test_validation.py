@@ -12,6 +12,7 @@ from scatdask.transforms.validation import (
     as_positive,
     as_powers,
     as_selection,
+    as_stride,
     as_tolerance,
 )
 
@@ -58,6 +59,20 @@ def test_pairs(value, pair):
 def test_what_is_no_pair_is_named(value, error, message):
     with pytest.raises(error, match=message):
         as_pair("Q", value, at_least=1)
+
+
+@pytest.mark.parametrize(("scale", "largest"), [(1, 1), (2, 2), (100, 64), (128, 128)])
+def test_strides_are_powers_of_two_within_a_scale(scale, largest):
+    fitting = {"at_most": scale, "which_is": f"T={scale}"}
+    assert as_stride(None, **fitting) == as_stride(np.int64(largest), **fitting) == largest
+    with pytest.raises(
+        ValueError, match=rf"^stride={2 * largest} exceeds T={scale}: .* stride is {largest}$"
+    ):
+        as_stride(2 * largest, **fitting)
+    with pytest.raises(ValueError, match=r"^stride must be a power of two, got 3$"):
+        as_stride(3, **fitting)
+    with pytest.raises(TypeError, match=r"^stride must be an integer, got 2\.0$"):
+        as_stride(2.0, **fitting)
 
 
 def test_words():
