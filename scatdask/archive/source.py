@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import math
+import threading
 from collections.abc import Container, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from scatdask.archive.source_kinds import Source
 
 
+# Held while a source is opened: thousands of files take a while.
+_opening = threading.Lock()
 # Attributes that say what stored numbers mean.
 _DECODING = {
     "scale_factor",
@@ -60,8 +63,14 @@ def open_source(location: Location, *, decode_times: bool) -> xr.Dataset:
     )
 
 
-@lru_cache(maxsize=16)
 def _opened(source: Source, run: str) -> xr.Dataset:
+    """Open a source once a process, however many threads ask for it at the same time."""
+    with _opening:
+        return _opened_before(source, run)
+
+
+@lru_cache(maxsize=16)
+def _opened_before(source: Source, run: str) -> xr.Dataset:
     """Open a source; `run` keeps one that was written anew from being taken for the old."""
     return try_again(lambda: source.open(decode_times=False), is_known_to_exist=True)
 

@@ -41,7 +41,7 @@ def server() -> Iterator[str]:
         s3fs.S3FileSystem.clear_instance_cache()
         yield url
         s3fs.S3FileSystem.clear_instance_cache()
-        for cached in (stores._readable, stores._writable, source._opened, store._opened):
+        for cached in (stores._readable, stores._writable, source._opened_before, store._opened):
             cached.cache_clear()
         with warnings.catch_warnings():  # s3fs leaves sessions to be closed by their end
             warnings.simplefilter("ignore", ResourceWarning)

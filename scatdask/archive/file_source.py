@@ -1,0 +1,211 @@
+"""Files that xarray opens as one dataset, such as netCDF and GRIB, as the source of a job."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Self
+
+import dask
+import numpy as np
+import xarray as xr
+
+from scatdask.archive import changes
+from scatdask.archive.layout import Layout, StoredArray
+from scatdask.archive.locations import Location, check_apart
+from scatdask.transforms import Transform
+
+_GRIB = {".grib", ".grib2", ".grb", ".grb2"}
+# What xarray opens by other means than Zarr.
+_SUFFIXES = {".nc", ".nc3", ".nc4", ".cdf", ".h5", ".hdf5", ".he5", *_GRIB}
+# Samples along the last dimension that are read at a time where a file has no chunks.
+_CONTIGUOUS = 2**18
+
+
+# Held while files are opened, however many threads ask for them.
+_opening = threading.Lock()
+
+
+def is_file_name(path: str) -> bool:
+    """Say whether a path has the suffix of files that are not Zarr."""
+    return Path(path).suffix.lower() in _SUFFIXES
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Files that xarray opens as one dataset.
+
+    Attributes
+    ----------
+    url : str
+        Path or pattern.
+    files : tuple of str
+    engine : str or None
+    options : mapping
+        For `xarray.open_dataset` or `xarray.open_mfdataset`.
+    """
+
+    url: str
+    files: tuple[str, ...]
+    engine: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @classmethod
+    def of(
+        cls,
+        url: str,
+        files: Sequence[str],
+        engine: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Return a source of files, with what an engine has to be told unless it is given.
+
+        Of GRIB no index is written beside the files, as cfgrib would: inputs are never written to.
+        """
+        told = dict(options or {})
+        if engine is None and Path(files[0]).suffix.lower() in _GRIB:
+            engine = "cfgrib"
+        if engine == "cfgrib":
+            told = {"indexpath": "", **told}
+        return cls(url, tuple(files), engine, told)
+
+    def open(self, *, decode_times: bool) -> xr.Dataset:
+        """Open all files, lazily.
+
+        Times are decoded in any case where there are several: each may count from another day.
+
+        Raises
+        ------
+        ImportError
+            If they are GRIB, and what reads it is not installed.
+        """
+        if len(self.files) == 1 and self.engine != "cfgrib":
+            return self._open_one(decode_times)
+        if self.engine == "cfgrib" and self.engine not in xr.backends.list_engines():
+            raise ImportError('GRIB is read by cfgrib and ecCodes: pip install "scatdask[grib]"')
+        with _opening:
+            return _opened(self, decode_times or len(self.files) > 1, str(self._entries()))
+
+    def _open_one(self, decode_times: bool) -> xr.Dataset:
+        return xr.open_dataset(
+            self.files[0],
+            engine=self.engine,
+            chunks=None,
+            cache=False,
+            decode_times=decode_times,
+            **self.options,
+        )
+
+    def _open_together(self) -> xr.Dataset:
+        together: dict[str, Any] = {
+            "combine": "nested" if "concat_dim" in self.options else "by_coords",
+            "data_vars": "minimal",
+            "coords": "minimal",
+            "compat": "override",
+            "join": "outer" if "concat_dim" in self.options else "exact",
+            "chunks": {},
+            **self.options,
+        }
+        # Reading is the task's own: no threads beside it.
+        with dask.config.set(scheduler="synchronous"):
+            return xr.open_mfdataset(self.files, engine=self.engine, **together)
+
+    def _entries(self) -> dict[str, dict[str, Any]]:
+        """Return what tells a file from one that was written anew, by path."""
+        found = {path: Path(path).stat() for path in self.files}
+        return {path: {"size": s.st_size, "mtime": s.st_mtime_ns} for path, s in found.items()}
+
+    def survey(self, array: xr.DataArray, missing_chunks: str) -> tuple[StoredArray, np.ndarray]:
+        """Return how a variable is stored, and the digests of the files."""
+        sizes = {str(dim): n for dim, n in array.sizes.items()}
+        stored = StoredArray(
+            sizes,
+            self._chunks(array, sizes),
+            np.dtype(array.encoding.get("dtype", array.dtype)).itemsize,
+            array.dtype.itemsize,
+        )
+        return stored, changes.digests(self._entries(), self.files, (len(self.files),))
+
+    def _chunks(self, array: xr.DataArray, sizes: dict[str, int]) -> dict[str, int]:
+        """Return what is decoded as one piece: a message, or little where there are no chunks."""
+        if array.chunks is not None:
+            return {dim: max(parts) for dim, parts in zip(sizes, array.chunks, strict=True)}
+        preferred = array.encoding.get("preferred_chunks") or {}
+        *others, last = sizes
+        if (points := array.attrs.get("GRIB_numberOfPoints")) is not None:
+            return _of_message(sizes, int(points))
+        contiguous = {**dict.fromkeys(others, 1), last: min(sizes[last], _CONTIGUOUS)}
+        return {dim: max(int(preferred.get(dim, contiguous[dim])), 1) for dim in sizes}
+
+    def fingerprint(self, variables: tuple[str, ...], dims: tuple[str, ...]) -> str:
+        """Return a SHA-256 of types, attributes, and where axes begin."""
+        dataset = self.open(decode_times=True)
+        record: dict[str, Any] = {}
+        for name in variables:
+            array = dataset[name]
+            record[name] = [str(array.dtype), list(map(str, array.dims)), array.attrs.get("units")]
+        first = [dataset[dim].isel({dim: slice(1)}).values for dim in dims if dim in dataset.coords]
+        record["first"] = [str(label) for labels in first for label in labels]
+        return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+    def changed(
+        self, old: np.ndarray, new: np.ndarray, stored: StoredArray, former: Mapping[str, int]
+    ) -> np.ndarray:
+        """Return the numbers of files that are others than they were, shape (n, 1).
+
+        Where the archive got longer, the file that held its end may have.
+        """
+        n = min(len(old), len(new))
+        differs = old[:n] != new[:n]
+        if stored.sizes != former and n:
+            differs[-1] = False
+        return np.argwhere(differs)
+
+    def touched(
+        self, transform: Transform, layout: Layout, stored: StoredArray, objects: np.ndarray
+    ) -> np.ndarray:
+        """Return which blocks may read from some files: any, since xarray put them together."""
+        return np.full(layout.n_blocks, bool(len(objects)))
+
+    def object_names(self, variable: str, objects: np.ndarray) -> list[str]:
+        """Return the paths of files."""
+        return [self.files[number] for number in objects[:, 0].tolist()]
+
+    def undecodable(self, variable: str, selection: Mapping[str, slice]) -> str:
+        """Say nothing: the error of the library names the file, if it can."""
+        return ""
+
+    def strict(self) -> Self:
+        """Return itself: files have no chunks that might be missing."""
+        return self
+
+    def check_apart(self, target: Location) -> None:
+        """Raise ValueError if an output would replace one of the files, or hold one."""
+        for path in {str(Path(path).parent) for path in self.files}:
+            check_apart(Location.of(f"{path}/{Path(self.files[0]).name}"), target)
+
+
+@lru_cache(maxsize=4)
+def _opened(source: FileSource, decode_times: bool, entries: str) -> xr.Dataset:
+    """Open files that take long, once a process as long as they are what they were.
+
+    Thousands of files do, and a file of GRIB, which is read through to find its messages.
+    """
+    if len(source.files) == 1:
+        return source._open_one(decode_times)
+    return source._open_together()
+
+
+def _of_message(sizes: dict[str, int], points: int) -> dict[str, int]:
+    """Return the part of a variable that one message of GRIB holds: its last dimensions."""
+    chunks = dict.fromkeys(sizes, 1)
+    for dim in reversed(sizes):
+        if points == 1:
+            break
+        chunks[dim], points = sizes[dim], points // sizes[dim]
+    return chunks

@@ -1,0 +1,171 @@
+"""Sources that are files of other kinds than Zarr."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import xarray as xr
+from xarray.backends import NetCDF4BackendEntrypoint
+
+from scatdask import Job, Scattering1D, Scattering2D
+from scatdask.archive.file_source import FileSource
+from scatdask.archive.source import read_block
+from scatdask.blocks import block_of
+from scatdask.errors import OutputExistsError, SourceChangedError
+
+S = Scattering1D(J=5, Q=2)
+N = 12_000
+
+
+def dataset(n: int = N, start: int = 0, channels: int = 3) -> xr.Dataset:
+    noise = np.random.default_rng(0).standard_normal((channels, 40_000))[:, start : start + n]
+    time = np.datetime64("2024-01-01", "ms") + np.arange(start, start + n) * 10
+    return xr.Dataset(
+        {"v": (("channel", "time"), noise.astype("f4"), {"units": "m/s"})},
+        coords={"time": time.astype("M8[ns]"), "channel": np.arange(channels)},
+    )
+
+
+def job(source, target: Path, transform=S, **options) -> Job:
+    dims = {"dims": ("y", "x")} if transform.ndim == 2 else {"dim": "time"}
+    return Job(source, target, transform, **{"memory": "160 MiB", **dims, **options})
+
+
+def check(target: Path, whole: xr.Dataset) -> None:
+    with xr.open_zarr(target) as out:
+        expected = S(whole.v.values)
+        np.testing.assert_allclose(out.v, expected, rtol=1e-4, atol=1e-5 * expected.max())
+        np.testing.assert_array_equal(out.time, whole.time[::32])
+        assert out.v.attrs["units"] == "m/s"
+
+
+@pytest.mark.parametrize(
+    ("engine", "chunks"),
+    [("netcdf4", (1, 1000)), ("netcdf4", (3, N)), ("netcdf4", None), ("scipy", None)],
+)
+def test_one_file_in_chunks_of_any_kind_or_none(tmp_path, engine, chunks):
+    whole = dataset()
+    if chunks is not None:
+        whole.v.encoding["chunksizes"] = chunks
+    whole.to_netcdf(tmp_path / "in.nc", engine=engine)
+    one = job(tmp_path / "in.nc", tmp_path / "out.zarr", engine=engine)
+    assert one.run().computed == one.plan().blocks
+    check(tmp_path / "out.zarr", whole)
+    assert one.verify().is_good
+    assert one.run().computed == 0
+
+
+def write_nights(folder: Path, lengths: list[int]) -> list[Path]:
+    """Write a file a night, each of which counts time from its own first sample."""
+    paths, start = [], 0
+    for night, n in enumerate(lengths):
+        one = dataset(n, start)
+        one.time.encoding["units"] = f"milliseconds since {one.time.values[0]}".split(".")[0]
+        one.time.encoding["dtype"] = "i8"
+        paths.append(folder / f"night{night}.nc")
+        paths[-1].unlink(missing_ok=True)  # what is open is left alone
+        one.to_netcdf(paths[-1])
+        start += n
+    return paths
+
+
+@pytest.mark.parametrize("kind", ["list", "pattern"])
+def test_files_that_xarray_puts_together(tmp_path, kind):
+    paths = write_nights(tmp_path, [5_000, 4_000, 3_000])
+    source = paths if kind == "list" else str(tmp_path / "night*.nc")
+    one = job(source, tmp_path / "out.zarr")
+    one.run()
+    check(tmp_path / "out.zarr", dataset())
+    assert one.verify().is_good
+
+
+def test_file_more_every_night(tmp_path):
+    write_nights(tmp_path, [9_000, 9_000])
+    pattern = str(tmp_path / "night*.nc")
+    first = job(pattern, tmp_path / "out.zarr").run()
+    write_nights(tmp_path, [9_000, 9_000, 9_000])  # the first two once more, with other times
+    with pytest.raises(SourceChangedError, match=r"night0\.nc"):
+        job(pattern, tmp_path / "out.zarr").run()
+    again = job(pattern, tmp_path / "out.zarr").run(changed="recompute")
+    assert again.computed == again.blocks > first.blocks
+    dataset(3_000, 27_000).to_netcdf(tmp_path / "night3.nc")
+    third = job(pattern, tmp_path / "out.zarr").run()
+    assert 0 < third.found_done < third.blocks
+    check(tmp_path / "out.zarr", dataset(30_000))
+
+
+def test_files_on_worker_processes(tmp_path):
+    write_nights(tmp_path, [8_000, 4_000])
+    job(str(tmp_path / "night*.nc"), tmp_path / "out.zarr").run(workers=1)
+    check(tmp_path / "out.zarr", dataset())
+
+
+def test_packed_integers_of_a_file_are_decoded(tmp_path):
+    whole = dataset()
+    packed = {"dtype": "i2", "scale_factor": 1e-3, "_FillValue": -32768}
+    whole.to_netcdf(tmp_path / "in.nc", encoding={"v": packed})
+    job(tmp_path / "in.nc", tmp_path / "out.zarr").run()
+    with xr.open_zarr(tmp_path / "out.zarr") as out, xr.open_dataset(tmp_path / "in.nc") as source:
+        np.testing.assert_allclose(out.v, S(source.v.values), rtol=1e-4, atol=1e-5)
+
+
+def test_maps_in_a_file_one_step_a_chunk(tmp_path):
+    maps = np.random.default_rng(0).standard_normal((4, 64, 96)).astype("f4")
+    whole = xr.Dataset({"v": (("time", "y", "x"), maps)})
+    whole.v.encoding["chunksizes"] = (1, 64, 96)
+    whole.to_netcdf(tmp_path / "in.nc")
+    transform = Scattering2D(J=2, L=4)
+    job(tmp_path / "in.nc", tmp_path / "out.zarr", transform, memory="300 MiB").run()
+    with xr.open_zarr(tmp_path / "out.zarr") as out:
+        np.testing.assert_allclose(out.v, transform(maps), rtol=1e-3, atol=1e-4)
+
+
+def test_output_over_an_input_file(tmp_path):
+    dataset().to_netcdf(tmp_path / "in.nc")
+    with pytest.raises(ValueError, match="is the source itself"):
+        job(tmp_path / "in.nc", tmp_path / "in.nc")
+    with pytest.raises(ValueError, match="holds the source"):
+        job(tmp_path / "in.nc", tmp_path)
+
+
+def test_output_of_other_files(tmp_path):
+    write_nights(tmp_path, [9_000, 9_000])
+    job(tmp_path / "night0.nc", tmp_path / "out.zarr").run()
+    with pytest.raises(OutputExistsError, match="source: "):
+        job(tmp_path / "night1.nc", tmp_path / "out.zarr").run()
+
+
+class Counting(NetCDF4BackendEntrypoint):
+    """An engine that says which files it was asked to open."""
+
+    opened: ClassVar[list[str]] = []
+    open_dataset_parameters = ("decode_times", "drop_variables")
+
+    def open_dataset(self, filename_or_obj, **options):
+        self.opened.append(filename_or_obj)
+        time.sleep(0.05)  # the others ask meanwhile
+        return super().open_dataset(filename_or_obj, **options)
+
+
+@pytest.mark.parametrize("lengths", [[N], [8_000, 4_000]])
+def test_threads_of_a_process_open_files_once(tmp_path, lengths):
+    Counting.opened.clear()
+    paths = [str(path) for path in write_nights(tmp_path, lengths)]
+    source = FileSource("counted", tuple(paths), Counting)
+    block, barrier = block_of(S, (N,), ((0, 6_400),)), threading.Barrier(4)
+
+    def read(channel: int) -> np.ndarray:
+        barrier.wait()
+        batch = {"channel": slice(channel, channel + 1)}
+        return read_block(source, "v", ("time",), block, batch, tmp_path.name)[0]
+
+    with ThreadPoolExecutor(4) as threads:
+        samples = list(threads.map(read, [0, 1, 2, 0]))
+    np.testing.assert_array_equal(samples[0], samples[3])
+    assert Counting.opened == paths
