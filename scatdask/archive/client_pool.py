@@ -14,6 +14,8 @@ import dask
 
 from scatdask.archive.backlog import Backlog
 from scatdask.archive.crew import Crew, resource
+from scatdask.archive.files import Folder
+from scatdask.archive.ledger import Ledger
 from scatdask.archive.metrics import run_annotations
 from scatdask.archive.pools import TASKS_PER_THREAD, Outcomes
 from scatdask.archive.receipts import Receipt
@@ -93,7 +95,9 @@ class ClientPool:
 
     def __call__(self, work: Work, tasks: Iterator[Task]) -> Outcomes:
         """Run tasks, and yield what became of each as it ends."""
-        run = _Run(self._client, self._crew, work, Backlog(tasks))
+        ledger = Folder(Ledger(work.target).location)
+        sent = replace(work, source=work.source.to_send(ledger, work.output))
+        run = _Run(self._client, self._crew, sent, Backlog(tasks))
         try:
             yield from run.outcomes()
         finally:

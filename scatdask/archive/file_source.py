@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from scatdask.archive import changes
+from scatdask.archive.files import Folder
 from scatdask.archive.layout import Layout, StoredArray
 from scatdask.archive.locations import Location, check_apart
 from scatdask.transforms import Transform
@@ -27,6 +28,8 @@ _SUFFIXES = {".nc", ".nc3", ".nc4", ".cdf", ".h5", ".hdf5", ".he5", *_GRIB}
 _CONTIGUOUS = 2**18
 
 
+# Letters of names that go with every task; more are read from the ledger.
+_SHORT = 2000
 # Held while files are opened, however many threads ask for them.
 _opening = threading.Lock()
 
@@ -184,10 +187,54 @@ class FileSource:
         """Return itself: files have no chunks that might be missing."""
         return self
 
+    def to_send(self, ledger: Folder, output: str) -> FileSource | ListedFiles:
+        """Return it for tasks; many names are kept in a ledger, and read there once a process."""
+        if sum(map(len, self.files)) <= _SHORT:
+            return self
+        content = json.dumps(self.files).encode()
+        name = f"files.{hashlib.sha256(content).hexdigest()[:16]}.{output}.json"
+        ledger.write(name, content)
+        return ListedFiles(self.url, ledger, name, self.engine, self.options)
+
     def check_apart(self, target: Location) -> None:
         """Raise ValueError if an output would replace one of the files, or hold one."""
         for path in {str(Path(path).parent) for path in self.files}:
             check_apart(Location.of(f"{path}/{Path(self.files[0]).name}"), target)
+
+
+@dataclass(frozen=True)
+class ListedFiles:
+    """Files whose names a ledger keeps, for tasks: thousands of names do not go with each.
+
+    Attributes
+    ----------
+    url : str
+    ledger : Folder
+    name : str
+        Of the list in it.
+    engine : str or None
+    options : mapping
+    """
+
+    url: str
+    ledger: Folder
+    name: str
+    engine: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def open(self, *, decode_times: bool) -> xr.Dataset:
+        """Open all files, lazily."""
+        files = tuple(json.loads(self.ledger.read(self.name)))
+        source = FileSource(self.url, files, self.engine, self.options)
+        return source.open(decode_times=decode_times)
+
+    def undecodable(self, variable: str, selection: Mapping[str, slice]) -> str:
+        """Say nothing: the error of the library names the file, if it can."""
+        return ""
+
+    def to_send(self, ledger: Folder, output: str) -> Self:
+        """Return itself, which is small."""
+        return self
 
 
 @lru_cache(maxsize=4)

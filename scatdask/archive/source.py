@@ -24,7 +24,7 @@ from scatdask.blocks.function import Pieces
 from scatdask.errors import ChunkError, MissingChunksError, ScatdaskError
 
 if TYPE_CHECKING:
-    from scatdask.archive.source_kinds import Source
+    from scatdask.archive.source_kinds import Readable
 
 
 # Held while a source is opened: thousands of files take a while.
@@ -63,20 +63,20 @@ def open_source(location: Location, *, decode_times: bool) -> xr.Dataset:
     )
 
 
-def _opened(source: Source, run: str) -> xr.Dataset:
+def _opened(source: Readable, run: str) -> xr.Dataset:
     """Open a source once a process, however many threads ask for it at the same time."""
     with _opening:
         return _opened_before(source, run)
 
 
 @lru_cache(maxsize=16)
-def _opened_before(source: Source, run: str) -> xr.Dataset:
+def _opened_before(source: Readable, run: str) -> xr.Dataset:
     """Open a source; `run` keeps one that was written anew from being taken for the old."""
     return try_again(lambda: source.open(decode_times=False), is_known_to_exist=True)
 
 
 def read_block(
-    source: Source,
+    source: Readable,
     variable: str,
     dims: tuple[str, ...],
     block: Block,
@@ -87,7 +87,7 @@ def read_block(
 
     Parameters
     ----------
-    source : Source
+    source : Readable
     variable : str
         Name of the variable.
     dims : tuple of str

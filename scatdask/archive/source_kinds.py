@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from glob import has_magic
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import fsspec
 import numpy as np
@@ -17,6 +17,7 @@ import zarr
 from scatdask.archive import changes
 from scatdask.archive import source as arrays
 from scatdask.archive.file_source import FileSource, is_file_name
+from scatdask.archive.files import Folder
 from scatdask.archive.layout import Layout, StoredArray
 from scatdask.archive.locations import Location, check_apart
 from scatdask.transforms import Transform
@@ -25,15 +26,25 @@ if TYPE_CHECKING:
     from scatdask.archive.locations import Place
 
 
-class Source(Hashable, Protocol):
+class Readable(Hashable, Protocol):
+    """What a worker has to know of a source."""
+
+    def open(self, *, decode_times: bool) -> xr.Dataset:
+        """Open it lazily."""
+
+    def undecodable(self, variable: str, selection: Mapping[str, slice]) -> str:
+        """Say what of a selection cannot be read; nothing if all can."""
+
+    def to_send(self, ledger: Folder, output: str) -> Readable:
+        """Return it for tasks, small however long it is; a ledger may keep the rest of it."""
+
+
+class Source(Readable, Protocol):
     """What a job reads."""
 
     @property
     def url(self) -> str:
         """What it is called."""
-
-    def open(self, *, decode_times: bool) -> xr.Dataset:
-        """Open it lazily."""
 
     def survey(self, array: xr.DataArray, missing_chunks: str) -> tuple[StoredArray, np.ndarray]:
         """Return how a variable is stored, and the digests of its objects."""
@@ -53,9 +64,6 @@ class Source(Hashable, Protocol):
 
     def object_names(self, variable: str, objects: np.ndarray) -> list[str]:
         """Return what objects of a variable are called."""
-
-    def undecodable(self, variable: str, selection: Mapping[str, slice]) -> str:
-        """Say what of a selection cannot be read; nothing if all can."""
 
     def strict(self) -> Source:
         """Return it so that a chunk that does not exist is an error."""
@@ -183,6 +191,10 @@ class ZarrSource:
     def strict(self) -> Source:
         """Return it so that a chunk that does not exist is an error."""
         return ZarrSource(replace(self.location, is_complete=True))
+
+    def to_send(self, ledger: Folder, output: str) -> Self:
+        """Return itself, which is small."""
+        return self
 
     def check_apart(self, target: Location) -> None:
         """Raise ValueError if an output would lie in it, or hold it."""

@@ -23,7 +23,7 @@ from scatdask.archive.receipts import Receipt, merge
 from scatdask.archive.reducing import Reducing, places, values_of
 from scatdask.archive.retries import retries_so_far
 from scatdask.archive.source import read_block
-from scatdask.archive.source_kinds import Source
+from scatdask.archive.source_kinds import Readable
 from scatdask.blocks import combine_sums, transform_block
 from scatdask.blocks.function import Pieces
 from scatdask.errors import OutputExistsError
@@ -36,7 +36,7 @@ class Work:
 
     Attributes
     ----------
-    source : Source
+    source : Readable
     target : Location
     transform : Transform
     layouts : tuple of Layout
@@ -53,7 +53,7 @@ class Work:
         Where blocks are transformed.
     """
 
-    source: Source
+    source: Readable
     target: Location
     transform: Transform
     layouts: tuple[Layout, ...]
@@ -187,7 +187,7 @@ def run_block(work: Work, block: int) -> Receipt:
 
 
 def compute_block(
-    source: Source,
+    source: Readable,
     transform: Transform,
     layout: Layout,
     block: int,

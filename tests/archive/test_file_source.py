@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,7 +16,10 @@ import xarray as xr
 from xarray.backends import NetCDF4BackendEntrypoint
 
 from scatdask import Job, Scattering1D, Scattering2D
+from scatdask.archive import file_source
 from scatdask.archive.file_source import FileSource
+from scatdask.archive.files import Folder
+from scatdask.archive.locations import Location
 from scatdask.archive.source import read_block
 from scatdask.blocks import block_of
 from scatdask.errors import OutputExistsError, SourceChangedError
@@ -100,10 +105,21 @@ def test_file_more_every_night(tmp_path):
     check(tmp_path / "out.zarr", dataset(30_000))
 
 
-def test_files_on_worker_processes(tmp_path):
+def test_files_on_worker_processes(tmp_path, monkeypatch):
+    monkeypatch.setattr(file_source, "_SHORT", 0)
     write_nights(tmp_path, [8_000, 4_000])
     job(str(tmp_path / "night*.nc"), tmp_path / "out.zarr").run(workers=1)
     check(tmp_path / "out.zarr", dataset())
+
+
+def test_many_names_do_not_go_with_every_task(tmp_path):
+    names = tuple(f"/archive/station/{day:05d}.nc" for day in range(10_000))
+    source, ledger = FileSource("*.nc", names, "h5netcdf"), Folder(Location.of(tmp_path))
+    sent = source.to_send(ledger, "1" * 32)
+    assert len(pickle.dumps(sent)) < 2_000 < 100_000 < len(pickle.dumps(source))
+    assert sent == sent.to_send(ledger, "1" * 32) == source.to_send(ledger, "1" * 32)
+    assert len(list(tmp_path.iterdir())) == 1
+    assert replace(source, files=names[:3]).to_send(ledger, "1" * 32).files == names[:3]
 
 
 def test_packed_integers_of_a_file_are_decoded(tmp_path):
