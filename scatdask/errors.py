@@ -63,3 +63,7 @@ class DeviceLostWarning(UserWarning):
 
 class NoWorkersWarning(UserWarning):
     """A cluster has no workers yet, and a run waits for them."""
+
+
+class StatesRemadeWarning(UserWarning):
+    """Statistics of windows do not fit a source that got longer, so all are computed anew."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+import warnings
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from scatdask.archive.reducing import create_partials, extend_partials
 from scatdask.archive.request import Prospect, Request
 from scatdask.archive.stores import sweep_partial
 from scatdask.archive.work import Work
-from scatdask.errors import OutputExistsError, SourceChangedError
+from scatdask.errors import OutputExistsError, SourceChangedError, StatesRemadeWarning
 
 _MOST_NAMED = 5
 
@@ -134,6 +135,12 @@ def _continue(
     if any(a.output_chunks(transform) != b.output_chunks(transform) for a, b in pairs):
         return _make(request, ledger, prospect)  # blocks are whole signals, and those are others
     if not extend_partials(request.target, plan):
+        warnings.warn(
+            f"blocks of {request.target.url!r} touch more windows on the longer axis than there "
+            "is room for: all are computed anew",
+            StatesRemadeWarning,
+            stacklevel=4,
+        )
         return _make(request, ledger, prospect)
     rows = receipts.without(ledger.history(output, len(again)), again)
     numbers, first = [], 0
@@ -193,6 +200,7 @@ def _record(request: Request, prospect: Prospect, *, is_made: bool) -> dict[str,
     return {
         **request.identity(plan.variables),
         "layouts": [layout.to_dict() for layout in plan.layouts],
+        **({} if plan.reducing is None else {"slots": list(plan.reducing.slots)}),
         "plan": plan.to_dict(),
         "output": uuid.uuid4().hex,
         "is_made": is_made,
@@ -200,7 +208,9 @@ def _record(request: Request, prospect: Prospect, *, is_made: bool) -> dict[str,
     }
 
 
-def find(request: Request, *, check_source: bool = True) -> tuple[Work, Plan]:
+def find(
+    request: Request, *, check_source: bool = True, as_begun: bool = False
+) -> tuple[Work, Plan]:
     """Find the output that `prepare` made.
 
     Parameters
@@ -208,13 +218,15 @@ def find(request: Request, *, check_source: bool = True) -> tuple[Work, Plan]:
     request : Request
     check_source : bool
         Whether it matters that the source was written anew since.
+    as_begun : bool
+        Whether it is no matter that the source is longer now: the output is of what it was.
 
     Raises
     ------
     FileNotFoundError
         If there is none.
     OutputExistsError
-        If it is another job's, or the source is longer now.
+        If it is another job's, or the source is longer now, and that matters.
     SourceChangedError
         If chunks of the source have changed.
     """
@@ -224,7 +236,7 @@ def find(request: Request, *, check_source: bool = True) -> tuple[Work, Plan]:
         raise FileNotFoundError(
             f"there is no output at {request.target.url!r} yet: make it with init() first"
         )
-    prospect = request.consider(record)
+    prospect = request.consider(record, as_begun=as_begun)
     request.check_same(record, prospect.plan.variables)
     if prospect.former != prospect.plan.layouts:
         raise OutputExistsError(

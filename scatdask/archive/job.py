@@ -352,6 +352,8 @@ class Job:
     def finalise(self) -> Status:
         """Put the records of shared runs together.
 
+        They are of the source as it was for `init`, if it is longer now.
+
         Returns
         -------
         Status
@@ -367,7 +369,7 @@ class Job:
         with self._ledger.lock(uuid.uuid4().hex) as lock:
             self.status()  # nothing is locked where nothing is
             lock.acquire()
-            work = find(self.request)[0]
+            work = find(self.request, as_begun=True)[0]
             self._ledger.compact(work.output, all_receipts=True)
             merge_if_complete(work, self._ledger, computed=work.n_blocks)
         return self.status()
@@ -387,7 +389,7 @@ class Job:
 
         Blocks whose chunks are missing or torn, and such as differ, count as not done from then
         on, where the ledger can be written and no run is at work: the next run computes them
-        again.
+        again. Of a source that got longer, no more is looked at than the output is of.
 
         Parameters
         ----------
@@ -406,10 +408,10 @@ class Job:
         FileNotFoundError
             If no run has begun.
         OutputExistsError
-            If the output is not this job's, or the source is longer now.
+            If the output is not this job's.
         """
         self.status()
-        work, plan = find(self.request, check_source=False)
+        work, plan = find(self.request, check_source=False, as_begun=True)
         done = self._ledger.done(work.output, work.n_blocks)
         rows = self._ledger.history(work.output, work.n_blocks)
         found = verify_blocks(work, done, rows, blocks, seed)

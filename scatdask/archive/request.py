@@ -95,20 +95,25 @@ class Request:
         found = worker_memory(client, processes) if self.memory is None else self.memory
         return replace(self, memory=found, limit=limit)
 
-    def consider(self, record: dict[str, Any] | None) -> Prospect:
+    def consider(self, record: dict[str, Any] | None, *, as_begun: bool = False) -> Prospect:
         """Check everything and work out the blocks; what a ledger records of them holds.
 
         Parameters
         ----------
         record : dict or None
             Of the ledger beside the output.
+        as_begun : bool
+            Look at no more of the source than there was when the record was made.
         """
         if self.reduction is not None:
             reduced.check_reducible(self.transform)
-        dataset = self.source.open(decode_times=True)
-        labels.check_dims(dataset, self.transform, self.dims)
-        chosen, skipped = labels.choose(dataset, self.dims, self.variable)
+        whole = self.source.open(decode_times=True)
+        labels.check_dims(whole, self.transform, self.dims)
+        chosen, skipped = labels.choose(whole, self.dims, self.variable)
         variables = tuple(map(str, chosen))
+        begun = record if record and not self.differences(record, variables) else None
+        lengths = _lengths(begun) if begun and as_begun else {}
+        dataset = whole.isel(lengths)
         if self.variable is not None:
             dataset = dataset[list(chosen)]
         samplings = labels.samplings(dataset, self.dims)
@@ -116,18 +121,22 @@ class Request:
         stored, digests = [], {}
         for name in variables:
             check_dtype(dataset[name].dtype, f"variable {name!r}")
-            one, digests[name] = self.source.survey(dataset[name], self.missing_chunks)
+            one, digests[name] = self.source.survey(whole[name], self.missing_chunks)
             stored.append(one)
-        begun = record if record and not self.differences(record, variables) else None
         former = tuple(Layout.from_dict(fields) for fields in begun["layouts"]) if begun else None
-        layouts = self._layouts(dict(zip(variables, stored, strict=True)), former)
+        layouts = former if as_begun else None
+        if layouts is None:
+            layouts = self._layouts(dict(zip(variables, stored, strict=True)), former)
         # Labels are copied as they are stored.
         raw = self.source.open(decode_times=False)[list(dataset.data_vars)]
+        raw = raw.isel(lengths)
         empty, names, encoding = store.template(raw, self.transform, layouts, samplings, skipped)
         plan = Plan(self.transform, layouts, tuple(stored), names)
         if self.reduction is not None:
             windows = windows_of(dataset, self.dims[0], self.reduction.window)
-            slots = tuple(map(windows.slots, layouts))
+            needed = tuple(map(windows.slots, layouts))
+            # Where there are enough of them, states stay where they are.
+            slots = tuple(map(max, needed, begun["slots"])) if begun else needed
             reducing = Reducing(self.reduction, len(windows), slots)
             plan = replace(plan, reducing=reducing, windows=windows)
             empty, encoding = reduced.template(
@@ -213,6 +222,11 @@ class Request:
         if not differing and record.get("transform_fingerprint") != mine["transform_fingerprint"]:
             differing.append("the numbers have another meaning in this version of scatdask")
         return differing
+
+
+def _lengths(record: dict[str, Any]) -> dict[str, slice]:
+    """Return how much of each dimension there was when a record was made."""
+    return {dim: slice(n) for sizes in record["sizes"].values() for dim, n in sizes.items()}
 
 
 def _sizes(array: xr.DataArray) -> dict[str, int]:

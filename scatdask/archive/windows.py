@@ -57,13 +57,21 @@ class Windows:
         return int(first), int(last)
 
     def slots(self, layout: Layout) -> int:
-        """Return how many windows a block touches at most."""
+        """Return how many windows a block touches at most, on a longer axis too.
+
+        That is from where windows are, and from how long they are: their first samples may come to
+        lie elsewhere in blocks that follow.
+        """
         (size,), (n,) = layout.lengths, layout.shape
+        lengths = np.diff(self.samples)
+        # The first and the last may be cut.
+        whole = int(lengths[1:-1].min() if len(lengths) > 2 else lengths.max())
+        anywhere = (size - 1) // max(whole, 1) + 2
         start = np.arange(0, n, size, dtype=np.int64)
         stop = np.minimum(start + size, n)
         first = np.searchsorted(self.samples, start, side="right")
         last = np.searchsorted(self.samples, stop - 1, side="right")
-        return int((last - first).max()) + 1
+        return max(int((last - first).max()) + 1, anywhere)
 
 
 def windows_of(source: xr.Dataset, dim: Hashable, window: str | float) -> Windows:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scatdask import Job, Scattering1D
-from scatdask.archive import store
+from scatdask.archive import Reduction, store
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.work import Task, run_task
 from scatdask.errors import OutputExistsError, SourceChangedError
@@ -108,6 +108,24 @@ def test_growth_of_an_unfinished_job_keeps_what_is_done(tmp_path):
     assert job(path).init().blocks > plan.blocks
     assert job(path).run().found_done == 1  # the second one had touched the end
     check(path)
+
+
+@pytest.mark.parametrize("reduce", [None, Reduction("30s")])
+def test_what_is_done_is_verified_and_finished_when_the_source_is_longer(tmp_path, reduce):
+    path, values = tmp_path / "in.zarr", samples(2 * NIGHT, channels=4)
+    write(path, values[:3, :NIGHT])
+    options = {} if reduce is None else {"reduce": reduce}
+    blocks = job(path, **options).init().blocks
+    job(path, **options).run(blocks=(0, blocks))
+    append(path, values[:3, NIGHT:], NIGHT)
+    to_zarr(dataset(values[3:], first=3), path, append_dim="channel")
+    assert job(path, **options).finalise().is_complete
+    found = job(path, **options).verify(blocks)
+    assert found.is_good
+    assert (found.blocks, found.checked) == (blocks, blocks)
+    again = job(path, **options).run()
+    assert 0 < again.found_done < blocks < again.blocks
+    assert job(path, **options).verify(3).is_good
 
 
 @pytest.mark.parametrize(

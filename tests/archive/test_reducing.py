@@ -14,7 +14,8 @@ import zarr
 import scatdask
 from scatdask import Job, Reduction, Scattering1D, TimeFrequencyScattering
 from scatdask.archive import reducing, sketch
-from scatdask.errors import MissingChunksError, OutputExistsError
+from scatdask.archive.windows import Windows
+from scatdask.errors import MissingChunksError, OutputExistsError, StatesRemadeWarning
 from scatdask.labels import output_names
 from tests.archive.common import begin, forget
 
@@ -254,21 +255,39 @@ def test_another_reduction_is_another_job(job):
         other.run()
 
 
-def test_longer_source_adds_windows(tmp_path, small_blocks):
-    whole = signals().fillna(0.0)
-    source = write(tmp_path / "in.zarr", whole.isel(time=slice(0, 21_000)), (2, 3000))
-    job = Job(source, tmp_path / "out.zarr", S, dim="time", reduce=ALL)
-    job.run()
-    later = whole.isel(time=slice(21_000, None)).drop_vars("station")
+def lengthen(source: Path) -> None:
+    later = signals().fillna(0.0).isel(time=slice(21_000, None)).drop_vars("station")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
         later.to_zarr(source, append_dim="time")
+
+
+def test_longer_source_adds_windows(tmp_path, small_blocks):
+    short = signals().fillna(0.0).isel(time=slice(0, 21_000))
+    source = write(tmp_path / "in.zarr", short, (2, 3000))
+    job = Job(source, tmp_path / "out.zarr", S, dim="time", reduce=ALL)
+    job.run()
+    lengthen(source)
     blocks = job.plan().blocks
     assert 0 < job.run().computed < blocks
     fresh = Job(source, tmp_path / "fresh.zarr", S, dim="time", reduce=ALL)
     fresh.run()
     with xr.open_zarr(tmp_path / "out.zarr") as out, xr.open_zarr(tmp_path / "fresh.zarr") as new:
         xr.testing.assert_identical(out.load(), new.load())
+
+
+def test_longer_source_whose_blocks_touch_more_windows_says_so(tmp_path, monkeypatch):
+    """As where labels are so uneven that a later window has fewer samples than any before."""
+    short = signals().fillna(0.0).isel(time=slice(0, 21_000))
+    job = Job(write(tmp_path / "in.zarr", short), tmp_path / "out.zarr", S, dim="time", reduce=ALL)
+    job.run()
+    lengthen(tmp_path / "in.zarr")
+    needed = Windows.slots
+    monkeypatch.setattr(Windows, "slots", lambda *arguments: needed(*arguments) + 1)
+    with pytest.warns(StatesRemadeWarning, match="all are computed anew"):
+        report = job.run()
+    assert report.computed == report.blocks
+    assert job.verify().is_good
 
 
 @pytest.mark.parametrize(

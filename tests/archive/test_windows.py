@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -61,6 +63,16 @@ def test_blocks_share_the_frames_of_windows_among_them(n, width, units, stride):
             frames[first + place] += b - a
     owner = np.arange(0, n, stride) // width
     np.testing.assert_array_equal(frames, np.bincount(owner, minlength=len(found)))
+
+
+@given(st.integers(1, 200), st.integers(0, 300), st.integers(1, 40), st.integers(1, 20))
+def test_slots_are_enough_on_a_longer_axis(n, more, width, units):
+    whole = windows_of(xr.Dataset({"v": ("time", np.zeros(n + more))}), "time", width)
+    found = windows_of(xr.Dataset({"v": ("time", np.zeros(n))}), "time", width)
+    layout = Layout("v", ("time",), (n,), (), (), (), (8 * units,), (8 * units,))
+    longer = replace(layout, shape=(n + more,))
+    touched = [len(whole.of_block(longer, b, 1)[1]) for b in range(longer.n_blocks)]
+    assert max(touched) <= found.slots(layout)
 
 
 @pytest.mark.parametrize(
