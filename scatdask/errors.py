@@ -65,5 +65,9 @@ class NoWorkersWarning(UserWarning):
     """A cluster has no workers yet, and a run waits for them."""
 
 
+class ShortBlocksWarning(UserWarning):
+    """A job began with blocks so short that they read much more than fresh ones would."""
+
+
 class StatesRemadeWarning(UserWarning):
     """Statistics of windows do not fit a source that got longer, so all are computed anew."""

@@ -142,6 +142,8 @@ def _continue(
             stacklevel=4,
         )
         return _make(request, ledger, prospect)
+    if plan.layouts != former:
+        request.warn_of_short_blocks(plan)
     rows = receipts.without(ledger.history(output, len(again)), again)
     numbers, first = [], 0
     for old, new in pairs:

@@ -191,9 +191,17 @@ class Job:
         MemoryError
             If not even a single signal's halo fits the memory, or not the blocks of the job that
             has begun, or the workers have less than the plan needs.
+
+        Warns
+        -----
+        ShortBlocksWarning
+            If the blocks of the job that has begun read much more than fresh ones would.
         """
         request = self.request if client is None else self.request.for_workers(client)
-        return request.consider(self._ledger.read()).plan
+        prospect = request.consider(self._ledger.read())
+        if prospect.former is not None:
+            request.warn_of_short_blocks(prospect.plan)
+        return prospect.plan
 
     def init(self, *, overwrite: bool = False, changed: str = "error") -> Plan:
         """Make the output and its ledger, without computing anything.

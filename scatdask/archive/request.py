@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +23,14 @@ from scatdask.archive.source_kinds import Source
 from scatdask.archive.windows import windows_of
 from scatdask.archive.worker_memory import worker_limit, worker_memory
 from scatdask.blocks import check_dtype
-from scatdask.errors import OutputExistsError
+from scatdask.errors import OutputExistsError, ShortBlocksWarning
 from scatdask.transforms import Transform
 
 if TYPE_CHECKING:
     import distributed
+
+# So many times as much as fresh blocks do those of a job read that are worth a word.
+_MUCH_MORE = 1.5
 
 
 @dataclass(frozen=True)
@@ -177,6 +181,23 @@ class Request:
             return kept
         memory = worker_memory() if self.memory is None else self.memory
         return make_layouts(self.transform, self.dims, stored, memory)
+
+    def warn_of_short_blocks(self, plan: Plan) -> None:
+        """Warn if the blocks that a job began with read much more than fresh ones would."""
+        stored = dict(zip(plan.variables, plan.stored, strict=True))
+        try:
+            fresh = replace(plan, layouts=self._layouts(stored, None))
+        except MemoryError:
+            return
+        if plan.bytes_read > _MUCH_MORE * fresh.bytes_read:
+            warnings.warn(
+                f"{self.target.url!r} was begun with blocks of {plan.layouts[0].lengths} samples, "
+                f"which read {format_bytes(plan.bytes_read)}, where those that would be chosen now "
+                f"read {format_bytes(fresh.bytes_read)}: it keeps them, unless it is run once with "
+                "overwrite=True to begin anew",
+                ShortBlocksWarning,
+                stacklevel=3,
+            )
 
     def identity(self, variables: tuple[str, ...]) -> dict[str, Any]:
         """Return what a ledger records of the request, given the variables that it comes to."""

@@ -16,7 +16,7 @@ from scatdask import Job, Scattering1D
 from scatdask.archive import Reduction, store
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.work import Task, run_task
-from scatdask.errors import OutputExistsError, SourceChangedError
+from scatdask.errors import OutputExistsError, ShortBlocksWarning, SourceChangedError
 from scatdask.transforms import Transform
 from tests.archive.common import begin, of_one_array
 from tests.archive.toys import TOYS
@@ -163,6 +163,21 @@ def test_archive_of_one_block_keeps_its_shards_when_there_are_two(tmp_path):
     assert job(path, memory="1 GiB").run().blocks == 2
     assert zarr.open_group(path.parent / "out.zarr", mode="r")["v"].shards == shards
     check(path, memory="1 GiB")
+
+
+def test_blocks_of_an_archive_that_was_short_are_dear_on_a_long_one(tmp_path):
+    transform = Scattering1D(J=7, Q=1, dtype="float64")
+    path, values = tmp_path / "in.zarr", samples(24_000, channels=1)
+    write(path, values[:, :2_000])
+    one = job(path, transform, memory="300 MiB")
+    one.init()
+    append(path, values[:, 2_000:], 2_000)
+    with pytest.warns(ShortBlocksWarning, match="overwrite=True to begin anew"):
+        before = one.plan()
+    with pytest.warns(ShortBlocksWarning):
+        assert one.init().blocks == before.blocks
+    one.init(overwrite=True)
+    assert before.bytes_read > 1.5 * one.plan().bytes_read  # which says nothing more
 
 
 @pytest.mark.parametrize("moment", ["extend", "begin", "keep", "tidy"])
