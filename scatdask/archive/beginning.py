@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from scatdask._version import __version__
-from scatdask.archive import changes, growth, receipts, store
+from scatdask.archive import changes, commits, growth, receipts, store
 from scatdask.archive.layout import Layout
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.lock import Lock
@@ -108,7 +108,8 @@ def _make(request: Request, ledger: Ledger, prospect: Prospect) -> str:
     # Said before anything is written, so that what a run leaves that dies here is known as ours.
     ledger.write(record)
     store.remove(request.target)
-    store.create(request.target, prospect.empty, prospect.encoding)
+    with commits.made(request.target, record["output"]) as target:
+        store.create(target, prospect.empty, prospect.encoding)
     create_partials(request.target, prospect.plan)
     ledger.keep(record["output"], changes.to_bytes(prospect.digests))
     ledger.write({**record, "is_made": True})
@@ -151,11 +152,13 @@ def _continue(
         numbers.append(np.where(number >= 0, number + first, -1))
         first += new.n_blocks
     grown = _record(request, prospect, is_made=True)
-    store.extend(request.target, prospect.empty, prospect.encoding, _written(plan))
+    with commits.made(request.target, grown["output"], former=output) as target:
+        store.extend(target, prospect.empty, prospect.encoding, _written(plan))
     ledger.begin(grown["output"], growth.renumbered(rows, np.concatenate(numbers)))
     ledger.keep(grown["output"], changes.to_bytes(prospect.digests))
     ledger.write(grown)  # now it is the longer output; before, it is the shorter one with a tail
     ledger.tidy(grown["output"])
+    commits.discard(request.target, output)
     return str(grown["output"])
 
 

@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
+import zarr
 
 from scatdask.archive import source as sources
 from scatdask.archive.layout import Layout
+from scatdask.archive.locations import Location
 from scatdask.archive.reducing import Place, places
 from scatdask.archive.work import Work
 
@@ -35,21 +37,25 @@ def damaged_blocks(work: Work, done: np.ndarray, rows: np.ndarray) -> dict[int, 
     """
     size = np.zeros(work.n_blocks, dtype=np.int64)
     damaged: dict[int, str] = {}
+    has_sizes = True
     first = 0
     for layout, names in zip(work.layouts, work.names, strict=True):
         finished = np.flatnonzero(done[first : first + layout.n_blocks]).tolist()
         for where, name, place in _all_places(work, layout, names):
             array = sources.stored_array(where, name)
-            entries = sources.listing(where, array)
+            sizes = _sizes(where, array)
+            has_sizes &= None not in sizes.values()
             for block in finished:
                 keys = list(sources.chunk_keys(array, place(block)))
-                size[first + block] += sum(entries[k]["size"] for k in keys if k in entries)
-                if missing := [key for key in keys if key not in entries]:
+                size[first + block] += sum(sizes.get(key) or 0 for key in keys)
+                if missing := [key for key in keys if key not in sizes]:
                     damaged[first + block] = (
                         f"{len(missing)} chunks of variable {name!r} are not in "
                         f"{where.url!r}, among them {', '.join(missing[:3])}"
                     )
         first += layout.n_blocks
+    if not has_sizes:
+        return damaged
     before = np.concatenate([[0], np.cumsum(size)])
     differ = before[rows["last"] + 1] - before[rows["first"]] != rows["bytes_stored"]
     for row in rows[differ]:
@@ -57,6 +63,18 @@ def damaged_blocks(work: Work, done: np.ndarray, rows: np.ndarray) -> dict[int, 
             if block not in damaged and (reason := _unreadable(work, block)):
                 damaged[block] = reason
     return damaged
+
+
+def _sizes(where: Location, array: zarr.Array) -> dict[str, int | None]:
+    """Return the bytes of the objects of an array by their keys, None where they are not told.
+
+    What a commit to a repository speaks of was written before, and never changes.
+    """
+    if where.repository is None:
+        return {key: entry["size"] for key, entry in sources.listing(where, array).items()}
+    from scatdask.archive import repositories
+
+    return dict.fromkeys(repositories.chunks(where, array))
 
 
 def damaged_statistics(work: Work, names: Iterable[str]) -> list[str]:

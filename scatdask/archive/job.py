@@ -14,9 +14,10 @@ import numpy as np
 from dask.system import CPU_COUNT
 
 from scatdask.archive.beginning import find, prepare
+from scatdask.archive.commits import publish_if_complete, to_read
 from scatdask.archive.inspection import damaged_statistics
 from scatdask.archive.ledger import Ledger
-from scatdask.archive.locations import Location
+from scatdask.archive.locations import target_of
 from scatdask.archive.places import check_place, choose_pool
 from scatdask.archive.plan import Plan
 from scatdask.archive.progress import progress_bar
@@ -61,8 +62,11 @@ class Job:
         Zarr group to read; or files of netCDF, HDF5, GRIB, whatever `xarray.open_dataset` opens:
         one, several, or a pattern such as ``"2024/*.nc"``. A store is an `S3Store`, `GCSStore` or
         `AzureStore` of obstore, or zarr's `ObjectStore`, `FsspecStore` or `LocalStore`.
-    target : path, URL or store
-        Zarr group to write; a folder ``<target>.ledger`` appears beside it.
+    target : path, URL, store or icechunk.Repository
+        Zarr group to write; a folder ``<target>.ledger`` appears beside it. The URL of an Icechunk
+        repository is ``icechunk+file:///path``, or ``icechunk+s3://bucket/prefix`` with what the
+        environment says of S3; it is written to as a whole: the branch ``main`` shows the output
+        once all of it is there.
     transform : Transform
         Such as `Scattering1D`.
     dim : str
@@ -86,6 +90,9 @@ class Job:
     engine : str, optional
         Of xarray for files that are not Zarr, such as "h5netcdf" or "cfgrib"; by default xarray
         finds one.
+    ledger : path or URL, optional
+        Where the ledger is, a name that ends in ``.ledger``, if the target is an
+        `icechunk.Repository`: the file system is asked for with `target_options`.
     source_options, target_options : mapping, optional
         What the file system of a URL takes, such as ``{"endpoint_url": ...}``, or for files
         `xarray.open_dataset` and `xarray.open_mfdataset`; they go to the workers, but not into
@@ -97,7 +104,7 @@ class Job:
         If not exactly one of `dim` and `dims` is given, or a store or an option cannot be sent to
         workers.
     ValueError
-        If `target` is, holds, or lies inside `source`.
+        If `target` is, holds, or lies inside `source`, or has a ledger of another name.
 
     Examples
     --------
@@ -128,6 +135,7 @@ class Job:
         missing_chunks: str = "error",
         reduce: Reduction | None = None,
         engine: str | None = None,
+        ledger: str | PathLike[str] | None = None,
         source_options: Mapping[str, Any] | None = None,
         target_options: Mapping[str, Any] | None = None,
     ) -> None:
@@ -142,7 +150,7 @@ class Job:
         names = tuple(map(str, as_dims(dim if dims is None else dims)))
         self.request = Request(
             source_of(source, source_options, engine),
-            Location.of(target, target_options),
+            target_of(target, ledger, target_options),
             transform,
             names,
             variable,
@@ -355,10 +363,11 @@ class Job:
                 lock.check()
                 self._ledger.compact(work.output, all_receipts=True)
                 merge_if_complete(work, self._ledger, computed=tally.computed)
+                publish_if_complete(work, self._ledger)
         return report(tally, work, found, time.perf_counter() - start)
 
     def finalise(self) -> Status:
-        """Put the records of shared runs together.
+        """Put the records of shared runs together, and show the output where all of it is there.
 
         They are of the source as it was for `init`, if it is longer now.
 
@@ -380,6 +389,7 @@ class Job:
             work = find(self.request, as_begun=True)[0]
             self._ledger.compact(work.output, all_receipts=True)
             merge_if_complete(work, self._ledger, computed=work.n_blocks)
+            publish_if_complete(work, self._ledger)
         return self.status()
 
     def status(self) -> Status:
@@ -420,6 +430,7 @@ class Job:
         """
         self.status()
         work, plan = find(self.request, check_source=False, as_begun=True)
+        work = replace(work, target=to_read(work.target, work.output))
         done = self._ledger.done(work.output, work.n_blocks)
         rows = self._ledger.history(work.output, work.n_blocks)
         found = verify_blocks(work, done, rows, blocks, seed)

@@ -23,7 +23,7 @@ import numpy as np
 
 from scatdask.archive import receipts as records
 from scatdask.archive.files import Folder
-from scatdask.archive.locations import Location
+from scatdask.archive.locations import LEDGER, Location
 from scatdask.archive.lock import Lock, is_held
 from scatdask.archive.receipts import Receipt
 from scatdask.errors import OutputExistsError
@@ -67,7 +67,7 @@ class Ledger:
     """
 
     def __init__(self, target: Location) -> None:
-        self.location = target.beside(".ledger")
+        self.location = target.beside(LEDGER)
         self._folder = Folder(self.location)
 
     def lock(self, run: str) -> Lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from os import PathLike, fspath
 from pathlib import Path
@@ -15,6 +15,7 @@ import fsspec
 from scatdask.archive.retries import patient
 
 if TYPE_CHECKING:
+    import icechunk
     import obstore.store
     import zarr.abc.store
 
@@ -26,7 +27,13 @@ if TYPE_CHECKING:
         | obstore.store.S3Store
         | obstore.store.GCSStore
         | obstore.store.AzureStore
+        | icechunk.Repository
     )
+
+# What the ledger of an output is called besides.
+LEDGER = ".ledger"
+# Before the URL of an Icechunk repository.
+_ICECHUNK = "icechunk+"
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,8 @@ class Location:
         The store of obstore that is used instead of fsspec; the URL is only its name then.
     is_complete : bool
         Whether it is an error if a chunk that is read does not exist.
+    repository : StoredRepository, OpenSession or Fork, optional
+        What leads to the Icechunk repository that holds the arrays. The ledger is beside the URL.
     """
 
     url: str
@@ -50,6 +59,7 @@ class Location:
     options: Mapping[str, Any] = field(default_factory=dict, hash=False, repr=False)
     store: Any = field(default=None, hash=False, repr=False)
     is_complete: bool = False
+    repository: Any = field(default=None, hash=False, repr=False)
 
     @classmethod
     def of(cls, place: Place | Location, options: Mapping[str, Any] | None = None) -> Location:
@@ -58,7 +68,8 @@ class Location:
         Parameters
         ----------
         place : path, URL, store or Location
-            A store is one of obstore, or zarr's `ObjectStore`, `FsspecStore` or `LocalStore`.
+            A store is one of obstore, or zarr's `ObjectStore`, `FsspecStore` or `LocalStore`. The
+            URL of an Icechunk repository begins with ``icechunk+file://`` or ``icechunk+s3://``.
         options : mapping, optional
             For the file system of a URL.
 
@@ -74,6 +85,8 @@ class Location:
                 raise TypeError(f"options are for URLs, and {place!r} has its own")
             return _of_store(place)
         text = fspath(place)
+        if text.startswith(_ICECHUNK):
+            return _of_repository(text.removeprefix(_ICECHUNK), options)
         if "://" not in text and "::" not in text:
             if options:
                 raise TypeError(f"options are for URLs, and {text!r} is a path")
@@ -113,6 +126,8 @@ class Location:
     @patient
     def exists(self) -> bool:
         """Whether something is there, be it a file or a folder."""
+        if self.repository is not None:
+            return bool(self.repository.holds_anything)
         filesystem, path = self.filesystem, self.path
         filesystem.invalidate_cache(path)  # others may have written or removed since
         return bool(filesystem.exists(path))
@@ -168,6 +183,63 @@ def _of_store(store: Any) -> Location:
         f"{store!r} cannot be opened by other processes: give a path, a URL with its options, a "
         "store of obstore, or zarr's ObjectStore, FsspecStore or LocalStore"
     )
+
+
+def target_of(
+    place: Place,
+    ledger: str | PathLike[str] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Location:
+    """Return where an output is to be.
+
+    Parameters
+    ----------
+    place : path, URL, store or icechunk.Repository
+    ledger : path or URL, optional
+        Where the ledger of a repository is, a name that ends in ``.ledger``.
+    options : mapping, optional
+        For the file system of a URL, that of the ledger if there is one.
+
+    Raises
+    ------
+    TypeError
+        As from `Location.of`, or if a repository comes without a ledger, or a ledger without one.
+    ValueError
+        If the ledger has another name.
+    """
+    if not type(place).__module__.startswith("icechunk"):
+        if ledger is not None:
+            raise TypeError(
+                f"ledger={str(ledger)!r} is for an icechunk.Repository as target: the ledger of "
+                "anything else is beside it"
+            )
+        return Location.of(place, options)
+    if ledger is None:
+        raise TypeError(
+            "an icechunk.Repository has no place beside it for the ledger: give one, such as "
+            'ledger="s3://bucket/name.ledger"'
+        )
+    from scatdask.archive.repositories import StoredRepository
+
+    where = Location.of(ledger, options)
+    if not where.url.endswith(LEDGER):
+        raise ValueError(f"ledger must have a name that ends in {LEDGER!r}, got {str(ledger)!r}")
+    url, repository = where.url.removesuffix(LEDGER), place
+    return replace(where, url=url, repository=StoredRepository(url, repository))
+
+
+def _of_repository(url: str, options: Mapping[str, Any] | None) -> Location:
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in ("file", "s3"):
+        raise ValueError(
+            f"the URL of an Icechunk repository is {_ICECHUNK}file:///path or "
+            f"{_ICECHUNK}s3://bucket/prefix, got {_ICECHUNK}{url}: give an icechunk.Repository for "
+            "any other storage"
+        )
+    from scatdask.archive.repositories import StoredRepository
+
+    where = Location.of(url if scheme == "s3" else rest, options)
+    return replace(where, repository=StoredRepository(where.url))
 
 
 def _of_filesystem(filesystem: Any, path: str) -> Location:

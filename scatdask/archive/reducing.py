@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from scatdask.archive import store
+from scatdask.archive import commits, store
 from scatdask.archive.chunking import Chunking, chunking
 from scatdask.archive.layout import Layout
 from scatdask.archive.locations import Location
@@ -311,7 +311,8 @@ def merge_if_complete(work: Work, ledger: Ledger, *, computed: int) -> None:
     if work.reducing is None or (record.get("is_merged") and not computed):
         return
     if ledger.done(work.output, work.n_blocks).all():
-        merge(work)
+        with commits.merged(work) as here:
+            merge(here)
         ledger.write({**record, "is_merged": True})
 
 

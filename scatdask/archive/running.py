@@ -14,6 +14,7 @@ import numpy as np
 from dask.utils import format_bytes
 from tqdm import tqdm
 
+from scatdask.archive.commits import recorded
 from scatdask.archive.faults import Fault, fault_of, storage_error
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.lock import Lock
@@ -85,9 +86,13 @@ def run_blocks(
         If another run has taken the lock over.
     """
     tally, start, tasks_ended = Tally(), time.perf_counter(), 0
-    outcomes = pool(work, _tasks(todo, blocks_per_task))
-    with _storage_errors(work.target.url), contextlib.closing(outcomes):
+    with (
+        _storage_errors(work.target.url),
+        recorded(work, ledger) as (given, add),
+        contextlib.closing(pool(given, _tasks(todo, blocks_per_task))) as outcomes,
+    ):
         for _, outcome in outcomes:
+            add(outcome)
             tally.add(outcome)
             if outcome.failures:
                 ledger.fail(work.output, dict(outcome.failures), time.time())

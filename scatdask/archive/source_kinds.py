@@ -115,7 +115,13 @@ def source_of(
         if is_file:
             path = str(Path(text).absolute())
             return FileSource.of(path, [path], engine, options)
-    return ZarrSource(Location.of(place, options))
+    location = Location.of(place, options)
+    if location.repository is not None:
+        raise TypeError(
+            f"{place!r} is an Icechunk repository, which can only be a target: write what it holds "
+            "to plain Zarr first"
+        )
+    return ZarrSource(location)
 
 
 @dataclass(frozen=True)

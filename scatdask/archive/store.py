@@ -39,7 +39,7 @@ COMPRESSORS = (
 
 def check_replaceable(target: Location) -> None:
     """Raise OutputExistsError if a location holds something that is not Zarr."""
-    if not target.exists:
+    if target.repository is not None or not target.exists:
         return
     held = [key.rsplit("/", 1)[-1] for key in target.filesystem.ls(target.path, detail=False)]
     if held and not {"zarr.json", ".zgroup", ".zarray"} & set(held):
@@ -51,8 +51,8 @@ def check_replaceable(target: Location) -> None:
 
 @patient
 def remove(target: Location) -> None:
-    """Remove an output."""
-    if target.exists:
+    """Remove an output; of a repository, the one that is written next takes its place."""
+    if target.repository is None and target.exists:
         target.filesystem.rm(target.path, recursive=True)
 
 
@@ -141,7 +141,7 @@ def _write(
             writable_store(target),
             mode=mode,
             compute=False,
-            consolidated=True,
+            consolidated=target.repository is None,
             encoding=encoding,
         )
     group = zarr.open_group(writable_store(target), mode="r+")

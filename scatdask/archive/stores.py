@@ -179,21 +179,29 @@ def is_chunk(key: str) -> bool:
 
 
 def readable_store(location: Location) -> Store:
-    """Return the store of a location for reading, one a process."""
+    """Return the store of a location for reading, one a process or session of a repository."""
+    if location.repository is not None:
+        return _reader(location, location.repository.store())
     with _lock:
         return _readable(location)
 
 
 def writable_store(location: Location) -> Store:
-    """Return the store of a location for writing whole chunks, one a process."""
+    """Return the store of a location for writing whole chunks, one a process or session."""
+    if location.repository is not None:
+        return OverwritingStore(location.repository.store(), location.url)
     with _lock:
         return _writable(location)
 
 
 @lru_cache(maxsize=32)
 def _readable(location: Location) -> PatientStore:
+    return _reader(location, _bare(location, read_only=True))
+
+
+def _reader(location: Location, store: Store) -> PatientStore:
     kind = CompleteStore if location.is_complete else PatientStore
-    return kind(_bare(location, read_only=True), location.url)
+    return kind(store, location.url)
 
 
 @lru_cache(maxsize=32)

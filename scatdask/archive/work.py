@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -85,17 +85,21 @@ class Task(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a task: receipts of its blocks, and the failed ones with their reasons."""
+    """What became of a task: receipts of its blocks, and the failed ones with their reasons.
+
+    What it has written to an Icechunk repository comes with it, and is committed by the client.
+    """
 
     receipts: list[Receipt]
     failures: list[tuple[int, str]]
+    changes: bytes | None = None
 
 
 def run_task(work: Work, task: Task) -> Outcome:
     """Compute the blocks of a task.
 
     A block that raises does not keep the others from being done. What is done is recorded in the
-    ledger however the task ends.
+    ledger however the task ends; in an Icechunk repository, once it is committed.
 
     Raises
     ------
@@ -106,10 +110,11 @@ def run_task(work: Work, task: Task) -> Outcome:
     """
     receipts: list[Receipt] = []
     failures = []
+    own = _in_session_of_its_own(work)
     try:
         for block in range(task.first, task.last + 1):
             try:
-                receipts.append(run_block(work, block))
+                receipts.append(run_block(own, block))
             except Exception as error:
                 if ends_the_run(error):
                     raise
@@ -117,9 +122,25 @@ def run_task(work: Work, task: Task) -> Outcome:
     finally:
         if receipts:
             _note_environment(work, receipts[0].environment)
-        Ledger(work.target).mark(work.output, merge(receipts))
+        if own is work:
+            Ledger(work.target).mark(work.output, merge(receipts))
         release_memory()
-    return Outcome(receipts, failures)
+    return Outcome(receipts, failures, None if own is work else _written(own))
+
+
+def _in_session_of_its_own(work: Work) -> Work:
+    """Return work that writes to a session of its own, where it goes to a repository."""
+    fork = work.target.repository
+    return (
+        work if fork is None else replace(work, target=replace(work.target, repository=fork.open()))
+    )
+
+
+def _written(work: Work) -> bytes:
+    """Return what was written to the session of a task."""
+    from scatdask.archive import repositories
+
+    return repositories.changes(work.target)
 
 
 def ends_the_run(error: BaseException) -> bool:

@@ -1,0 +1,150 @@
+"""When what blocks write comes to count: at once in plain Zarr, with a commit in a repository."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from scatdask.archive.receipts import Receipt, merge
+
+if TYPE_CHECKING:
+    from scatdask.archive.ledger import Ledger
+    from scatdask.archive.locations import Location
+    from scatdask.archive.repositories import Draft
+    from scatdask.archive.work import Outcome, Work
+
+# A client that is killed costs what came in since the last commit: a minute of work, later on a
+# twentieth of the time so far, at most ten minutes.
+_LEAST_SECONDS, _MOST_SECONDS, _SHARE_OF_RUN = 60.0, 600.0, 1 / 20
+# A commit may take so much of the time between two.
+_SHARE_OF_COMMITS = 1 / 20
+
+
+def draft_of(target: Location, output: str) -> Draft | None:
+    """Return the draft of an output that is an Icechunk repository."""
+    if target.repository is None:
+        return None
+    from scatdask.archive.repositories import Draft
+
+    return Draft(target, output)
+
+
+def to_read(target: Location, output: str) -> Location:
+    """Return the location from which what blocks have written is read."""
+    draft = draft_of(target, output)
+    return target if draft is None else draft.look()
+
+
+@contextlib.contextmanager
+def made(target: Location, output: str, former: str | None = None) -> Iterator[Location]:
+    """Yield the location to which the arrays of an output are written.
+
+    Parameters
+    ----------
+    target : Location
+    output : str
+        Identity of the output.
+    former : str, optional
+        Of the one that it continues.
+    """
+    draft = draft_of(target, output)
+    if draft is None:
+        yield target
+        return
+    written = draft.begin(former)
+    yield written
+    draft.commit(written, "output made" if former is None else "output extended")
+
+
+def discard(target: Location, output: str) -> None:
+    """Forget what of an output is not published, and is part of another one by now."""
+    draft = draft_of(target, output)
+    if draft is not None:
+        draft.discard()
+
+
+@contextlib.contextmanager
+def merged(work: Work) -> Iterator[Work]:
+    """Yield work whose target takes what is written by this process."""
+    draft = draft_of(work.target, work.output)
+    if draft is None:
+        yield work
+        return
+    written = draft.open()
+    yield replace(work, target=written)
+    draft.commit(written, "statistics merged")
+
+
+@contextlib.contextmanager
+def recorded(work: Work, ledger: Ledger) -> Iterator[tuple[Work, Callable[[Outcome], None]]]:
+    """Yield work for tasks, and what takes their outcomes; at the end all of them count."""
+    draft = draft_of(work.target, work.output)
+    if draft is None:
+        yield work, lambda outcome: None
+        return
+    commits = _Commits(draft, work, ledger)
+    try:
+        yield commits.work, commits.add
+    finally:
+        commits.commit()
+
+
+def publish_if_complete(work: Work, ledger: Ledger) -> None:
+    """Show readers of a repository the output, if all of it is there."""
+    draft = draft_of(work.target, work.output)
+    if draft is not None and draft.exists and ledger.done(work.output, work.n_blocks).all():
+        draft.publish()
+
+
+class _Commits:
+    """The commits of a run to a repository.
+
+    Parameters
+    ----------
+    draft : Draft
+    work : Work
+    ledger : Ledger
+    """
+
+    def __init__(self, draft: Draft, work: Work, ledger: Ledger) -> None:
+        from scatdask.archive import repositories
+
+        self._draft, self._ledger, self._output = draft, ledger, work.output
+        self._written = draft.open()
+        self.work = replace(work, target=repositories.forked(self._written))
+        # Written down only when it is committed what they speak of.
+        self._receipts: list[Receipt] = []
+        self._begun = self._ended = time.monotonic()
+        self._seconds = 0.0
+
+    def add(self, outcome: Outcome) -> None:
+        """Take what became of a task."""
+        from scatdask.archive import repositories
+
+        if outcome.changes is not None:
+            repositories.merge(self._written, outcome.changes)
+            self._receipts += merge(outcome.receipts)
+        if self._is_due():
+            self.commit()
+
+    def _is_due(self) -> bool:
+        now = time.monotonic()
+        share = (now - self._begun) * _SHARE_OF_RUN
+        wanted = min(max(_LEAST_SECONDS, share), _MOST_SECONDS)
+        return now - self._ended >= max(wanted, self._seconds / _SHARE_OF_COMMITS)
+
+    def commit(self) -> None:
+        """Make what has come in count."""
+        if not self._receipts:
+            return
+        started = time.monotonic()
+        blocks = sum(receipt.last - receipt.first + 1 for receipt in self._receipts)
+        self._draft.commit(self._written, f"{blocks} of {self.work.n_blocks} blocks")
+        self._ledger.mark(self._output, self._receipts)
+        self._receipts = []
+        self._written = self._draft.open()
+        self._ended = time.monotonic()
+        self._seconds = self._ended - started
