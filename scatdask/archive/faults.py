@@ -59,6 +59,7 @@ _TRANSIENT_CLASSES = re.compile(
 )
 # obstore has one class for most, and says it in words: those of the crates object_store and hyper.
 _STATUS_IN_WORDS = re.compile(r"returned non-2xx status code: (\d{3})")
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _TRANSIENT_WORDS = re.compile(
     r"error sending request|error decoding response body|connection (closed|reset|refused)"
     r"|timed out|broken pipe|dns error",
@@ -119,15 +120,25 @@ def _answer(error: BaseException) -> tuple[str, int | None]:
         value = str(getattr(error, name, ""))
         if value.isdecimal() and len(value) == 3:
             return str(error), int(value)
+    if type(error).__module__ == "icechunk":  # the words of Amazon's own library
+        return str(error), None
     found = _STATUS_IN_WORDS.search(str(error))
     return (str(error), int(found[1])) if found else ("", None)
 
 
 def _by_errno(error: BaseException) -> Fault | None:
-    number = getattr(error, "errno", None)
+    number = _errno(error)
     if isinstance(error, PermissionError) or number in _FATAL_ERRNO:
         return Fault.FATAL
     return Fault.TRANSIENT if number in _TRANSIENT_ERRNO else None
+
+
+def _errno(error: BaseException) -> int | None:
+    """Return the number of an error of the system; libraries in Rust say it in words."""
+    is_of_rust = type(error).__module__.partition(".")[0] in ("icechunk", "obstore")
+    if is_of_rust and (found := _OS_ERROR.search(str(error))):
+        return int(found[1])
+    return getattr(error, "errno", None)
 
 
 def _by_class(error: BaseException) -> Fault | None:
@@ -152,7 +163,7 @@ def storage_error(error: BaseException, place: str) -> StorageError:
     """
     if isinstance(error, StorageError):
         return error
-    numbers = {getattr(one, "errno", None) for one in _chain(error)}
+    numbers = {_errno(one) for one in _chain(error)}
     if numbers & {errno.ENOSPC, errno.EDQUOT}:
         what, remedy = "there is no space left for", "make space or raise the quota"
     elif errno.EROFS in numbers:

@@ -19,6 +19,7 @@ import zarr
 
 from scatdask import Job, Scattering1D
 from scatdask.archive import source, store, stores
+from scatdask.archive.memory import PROCESS_BYTES
 from scatdask.errors import MissingChunksError, OutputBusyError, OutputExistsError, StorageError
 from tests.archive.object_server import Proxy, object_server
 
@@ -281,3 +282,91 @@ def test_store_of_obstore_in_memory_is_refused():
     memory = pytest.importorskip("obstore.store").MemoryStore()
     with pytest.raises(TypeError, match="must be one of S3Store"):
         Job(memory, "out.zarr", S, dim="time")
+
+
+def icechunk_job(bucket: Bucket, endpoint: str) -> tuple[Job, Any]:
+    """Return a job to an Icechunk repository in a bucket, and the repository."""
+    icechunk = pytest.importorskip("icechunk")
+    repository = icechunk.Repository.open_or_create(
+        icechunk.s3_storage(
+            bucket=bucket.name,
+            prefix="out",
+            endpoint_url=endpoint,
+            region="us-east-1",
+            access_key_id="testing",
+            secret_access_key="testing",
+            allow_http=True,
+            force_path_style=True,
+        )
+    )
+    job = Job(
+        f"s3://{bucket.name}/in.zarr",
+        repository,
+        S,
+        dim="time",
+        memory=PROCESS_BYTES + 6 * 2**20,
+        ledger=f"s3://{bucket.name}/out.ledger",
+        source_options=bucket.options,
+        target_options=bucket.options,
+    )
+    return job, repository
+
+
+def published(repository: Any) -> np.ndarray:
+    store = repository.readonly_session("main").store
+    with xr.open_zarr(store, consolidated=False) as out:
+        return out.v.values
+
+
+@pytest.mark.parametrize("workers", [None, 1], ids=["threads", "cluster"])
+def test_icechunk_repository(server, new_bucket, workers):
+    bucket = new_bucket()
+    job, repository = icechunk_job(bucket, server)
+    report = job.run(workers=workers)
+    assert report.computed == report.blocks > 1
+    assert job.status().is_complete
+    assert job.verify().is_good
+    assert repository.list_branches() == {"main"}
+    np.testing.assert_allclose(published(repository), S(SAMPLES), rtol=1e-4, atol=1e-5)
+
+
+def test_icechunk_repository_of_which_the_environment_tells(server, new_bucket, monkeypatch):
+    pytest.importorskip("icechunk")
+    bucket = new_bucket()
+    for name, value in {
+        "AWS_ENDPOINT_URL": server,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    target = f"icechunk+s3://{bucket.name}/out"
+    job = Job(f"s3://{bucket.name}/in.zarr", target, S, dim="time", source_options=bucket.options)
+    job.run()
+    _, repository = icechunk_job(bucket, server)
+    np.testing.assert_allclose(published(repository), S(SAMPLES), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("trouble", [503, "drop"])
+def test_trouble_on_the_way_to_a_repository_changes_no_number(new_bucket, proxy, trouble):
+    bucket = new_bucket()
+    job, repository = icechunk_job(bucket, proxy.url)
+    proxy.trouble = lambda method, path, number: None if number % 10 else trouble
+    job.run()
+    assert proxy.answers[trouble] > 0
+    proxy.trouble = lambda *request: None
+    np.testing.assert_allclose(published(repository), S(SAMPLES), rtol=1e-4, atol=1e-5)
+
+
+def test_expired_credentials_of_a_repository_end_a_run_and_the_next_goes_on(new_bucket, proxy):
+    bucket = new_bucket()
+    job, repository = icechunk_job(bucket, proxy.url)
+    proxy.trouble = lambda method, path, number: (
+        403 if method == "PUT" and "/out/chunks/" in path else None
+    )
+    with pytest.raises(StorageError, match="access is refused to"):
+        job.run()
+    assert 0 < proxy.answers[403] < 20
+    proxy.trouble = lambda *request: None
+    job.run()
+    np.testing.assert_allclose(published(repository), S(SAMPLES), rtol=1e-4, atol=1e-5)
