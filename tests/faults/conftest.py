@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import icechunk
 import numpy as np
 import pytest
 import xarray as xr
@@ -62,11 +63,20 @@ class Archive:
         self._targets += 1
         return (folder or self.folder) / f"out{self._targets}.zarr"
 
-    def start(self, target: Path, *words: object, source: Path | None = None) -> subprocess.Popen:
-        """Run the job in a process of its own, one block a task; see `said`."""
+    def start(
+        self,
+        target: Path,
+        *words: object,
+        source: Path | None = None,
+        address: str | None = None,
+    ) -> subprocess.Popen:
+        """Run the job in a process of its own, one block a task; see `said`.
+
+        The address is what the command is told of the target; by default its path.
+        """
         return start(
             _log(target),
-            *("tests.faults.command", "run", source or self.source, target),
+            *("tests.faults.command", "run", source or self.source, address or target),
             *(*PARAMETERS, *words, "--quiet"),
         )
 
@@ -75,7 +85,7 @@ class Archive:
         return _log(target).read_text()
 
     def run(
-        self, target: Path, *words: object, source: Path | None = None
+        self, target: Path | str, *words: object, source: Path | None = None
     ) -> tuple[int, dict[str, Any]]:
         """Run the job from this process; return the exit code, and what is printed as JSON."""
         command = ("run", source or self.source, target, *PARAMETERS, *words, "--json", "--quiet")
@@ -100,9 +110,17 @@ def _log(target: Path) -> Path:
 
 
 def _numbers(target: Path) -> np.ndarray:
-    array = zarr.open_group(target, mode="r")["v"]
+    store: Any = target
+    if not (target / "zarr.json").exists():
+        store = repository(target).readonly_session("main").store
+    array = zarr.open_group(store, mode="r")["v"]
     assert isinstance(array, zarr.Array)
     return np.asarray(array[...])
+
+
+def repository(target: Path) -> icechunk.Repository:
+    """Open an Icechunk repository."""
+    return icechunk.Repository.open(icechunk.local_filesystem_storage(str(target)))
 
 
 def receipts(target: Path) -> int:
