@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from scatdask.cli.failures import GuardedCommand
+from scatdask.cli.options import target_option
 
 
 @click.command(cls=GuardedCommand)
@@ -19,7 +21,8 @@ from scatdask.cli.failures import GuardedCommand
     type=click.Path(dir_okay=False, path_type=Path),
     help="File to write; a report that is there is replaced.  [default: OUT.zarr.report.html]",
 )
-def report(target: str, page: Path | None) -> None:
+@target_option
+def report(target: str, page: Path | None, target_options: list[tuple[str, Any]]) -> None:
     """Write a page that shows what a job did and how far it is.
 
     One HTML file that needs no other: state and time left, failures, a map of the blocks,
@@ -30,8 +33,8 @@ def report(target: str, page: Path | None) -> None:
     Examples:
       scatdask report out.zarr
       scatdask report out.zarr -o /var/www/out.html
-      scatdask report s3://bucket/out.zarr
+      scatdask report s3://bucket/out.zarr --target-option profile=archive
     """  # noqa: D301 - \b keeps click from wrapping
     from scatdask.archive import write_report
 
-    click.echo(write_report(target, page))
+    click.echo(write_report(target, page, dict(target_options)))

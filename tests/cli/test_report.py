@@ -25,6 +25,17 @@ def test_report(scatdask: Scatdask, source: str, target: str, tmp_path: Path) ->
     assert page.read_text() == "my notes"
 
 
+def test_options_of_the_file_system(
+    scatdask: Scatdask, source: str, target: str, tmp_path: Path
+) -> None:
+    assert scatdask("run", source, target, "--dim", "time", "-J", 6).exit_code == 0
+    where, page = Path(target), tmp_path / "page.html"
+    options = (f"path={where.parent}", "target_protocol=file")
+    told = [word for option in options for word in ("--target-option", option)]
+    result = scatdask("report", f"dir://{where.name}", *told, "-o", page)
+    assert result.output == f"{page}\n"
+
+
 def test_nothing_to_report(scatdask: Scatdask, target: str) -> None:
     result = scatdask("report", target)
     assert result.exit_code == BAD_INPUT
