@@ -63,10 +63,10 @@ class Job:
         one, several, or a pattern such as ``"2024/*.nc"``. A store is an `S3Store`, `GCSStore` or
         `AzureStore` of obstore, or zarr's `ObjectStore`, `FsspecStore` or `LocalStore`.
     target : path, URL, store or icechunk.Repository
-        Zarr group to write; a folder ``<target>.ledger`` appears beside it. The URL of an Icechunk
-        repository is ``icechunk+file:///path``, or ``icechunk+s3://bucket/prefix`` with what the
-        environment says of S3; it is written to as a whole: the branch ``main`` shows the output
-        once all of it is there.
+        Zarr group to write, in a folder that exists; another ``<target>.ledger`` appears beside it.
+        The URL of an Icechunk repository is ``icechunk+file:///path``, or
+        ``icechunk+s3://bucket/prefix`` with what the environment says of S3; it is written to as a
+        whole: the branch ``main`` shows the output once all of it is there.
     transform : Transform
         Such as `Scattering1D`.
     dim : str
@@ -295,7 +295,8 @@ class Job:
         MemoryError
             As from `plan`, before anything is computed or written.
         FileNotFoundError
-            If `blocks` are given and there is no output yet.
+            If `blocks` are given and there is no output yet, or the folder on a disk in which the
+            output is to lie does not exist.
         SourceChangedError
             If chunks of the source were written anew since the job began.
         ValueError

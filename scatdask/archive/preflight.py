@@ -18,23 +18,30 @@ _LEAST_SHARE = 0.5
 def check_permission(place: Location) -> None:
     """Raise an error if a place on a disk cannot be written to.
 
-    Object stores are asked with the first request.
+    Object stores have no folders, and are asked with the first request.
 
     Parameters
     ----------
     place : Location
-        Folders above it that do not exist are going to be made.
+        The folder that it lies in must exist: a slip in its name would make others.
 
     Raises
     ------
+    FileNotFoundError
+        If that folder does not exist.
     NotADirectoryError
-        If a folder above it is none.
+        If it is none.
     PermissionError
         If permission is missing, or the disk is read-only.
     """
     if not place.is_local:
         return
     nearest = _nearest(place)
+    if not nearest.exists():
+        raise FileNotFoundError(
+            f"{place.url!r} cannot be made, since its folder {str(nearest)!r} does not exist: make "
+            "it first, or name another place"
+        )
     if not nearest.is_dir():
         raise NotADirectoryError(
             f"{place.url!r} cannot be made, since {str(nearest)!r} is no folder: name another place"
@@ -67,6 +74,6 @@ def check_room(target: Location, n_bytes: int) -> None:
 
 
 def _nearest(place: Location) -> Path:
-    """Return a place, or the first thing above it that exists."""
+    """Return a place if it exists, or else the folder that it is to lie in."""
     path = Path(place.path)
-    return next(found for found in (path, *path.parents) if found.exists())
+    return path if path.exists() else path.parent

@@ -57,10 +57,17 @@ def test_output_that_is_replaced_makes_its_own_room(archive, monkeypatch):
     assert job.run(overwrite=True).computed == job.plan().blocks
 
 
-def test_missing_folders_are_made(archive, tmp_path):
-    job = make_job(archive, target=tmp_path / "a" / "b" / "out.zarr")
-    assert job.run().computed == job.plan().blocks
-    assert job.status().is_complete
+@pytest.mark.parametrize("url", ["{}", "file://{}"])
+def test_folder_that_does_not_exist(archive, tmp_path, url):
+    target = url.format(tmp_path / "slip" / "out.zarr")
+    with pytest.raises(FileNotFoundError, match=r"folder '.*/slip' does not exist: make it first"):
+        make_job(archive, target=target).run()
+    result = CliRunner().invoke(main, ["init", str(archive), target, "--dim", "time", "-J", "6"])
+    assert result.exit_code == 2
+    assert "slip' does not exist" in result.stderr
+    assert sorted(path.name for path in archive.parent.iterdir()) == ["in.zarr"]
+    (tmp_path / "slip").mkdir()
+    assert make_job(archive, target=target).run().computed > 0
 
 
 def test_folder_that_is_a_file(archive, tmp_path):
@@ -79,6 +86,7 @@ def test_no_permission(archive, tmp_path, monkeypatch):
 
 def test_permission_for_output_and_ledger_is_enough(archive, tmp_path, monkeypatch):
     target = tmp_path / "theirs" / "out.zarr"
+    target.parent.mkdir()
     job = make_job(archive, target=target)
     job.run()
     forget(job, slice(0, 1))
