@@ -73,9 +73,9 @@ def plan(as_json: bool, **options: Any) -> None:
 @click.option(
     "--scheduler",
     metavar="ADDRESS",
-    help="Use a running dask cluster: its address, such as tcp://10.0.0.1:8786, or the file that its "
-    'scheduler wrote. Or none: "threads" of this process, or "synchronous", one block after the '
-    "other for a debugger.",
+    help="Use a running dask cluster: its address, such as tcp://10.0.0.1:8786, or the file that "
+    'its scheduler wrote. Or none: "threads" of this process, or "synchronous", one block after '
+    "the other for a debugger.",
 )
 @click.option(
     "--device",
