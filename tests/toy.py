@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
+from scipy import fft
 
 from scatdask import kernels
 from scatdask.transforms import Output, Transform
@@ -105,16 +106,17 @@ TOYS: dict[int, Callable[..., Any]] = {1: Toy1D, 2: Toy2D, 3: Toy3D}
 def _toy(transform, x, offset, keep):
     x = np.asarray(x)
     axes = tuple(range(1, x.ndim))
-    spectrum = np.fft.fftn(x, axes=axes)
+    spectrum = fft.rfftn(x, axes=axes)
     found = []
     for p in range(2):
         response = 1.0
         for axis in axes:
-            omega = 2 * np.pi * np.fft.fftfreq(x.shape[axis])
+            frequencies = fft.rfftfreq if axis == axes[-1] else fft.fftfreq
+            omega = 2 * np.pi * frequencies(x.shape[axis])
             shape = [1] * x.ndim
             shape[axis] = -1
             response = response * np.exp(-((WIDTHS[p] * omega) ** 2) / 2).reshape(shape)
-        average = np.fft.ifftn(spectrum * response, axes=axes).real
+        average = fft.irfftn(spectrum * response, s=x.shape[1:], axes=axes)
         found.append(average + np.reshape(offset, (-1,) + (1,) * len(axes)))
     arrays = []
     for output in transform.outputs:

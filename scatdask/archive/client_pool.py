@@ -226,9 +226,10 @@ class _Run:
 
         futures = self._pending()
         try:
-            done, _ = distributed.wait(
-                futures, timeout=self._crew.seconds_to_look, return_when="FIRST_COMPLETED"
-            )
+            with self._client.as_current():  # it need not be the default one, or there may be more
+                done, _ = distributed.wait(
+                    futures, timeout=self._crew.seconds_to_look, return_when="FIRST_COMPLETED"
+                )
             return list(done)
         except (TimeoutError, distributed.TimeoutError):
             return []

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import distributed
 import numpy as np
 import pytest
 import xarray as xr
@@ -67,3 +68,15 @@ def write_archive(tmp_path: Path) -> Callable[..., Path]:
 def archive(write_archive: Callable[..., Path]) -> Path:
     """An archive of noise on (channel, time)."""
     return write_archive()
+
+
+@pytest.fixture(scope="package")
+def cluster() -> Iterator[distributed.Client]:
+    """Two worker processes of one thread, which nobody kills; not the default client."""
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        yield client

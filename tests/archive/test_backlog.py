@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scatdask.archive.backlog import Backlog
@@ -28,7 +28,8 @@ def test_what_is_given_back_comes_first_and_is_not_joined_again():
     assert [backlog.take(3) for _ in range(3)] == [Task(8, 10), Task(11, 11), None]
 
 
-@given(st.lists(st.booleans(), max_size=60), st.integers(1, 7), st.data())
+@settings(max_examples=40)
+@given(st.lists(st.booleans(), max_size=40), st.integers(1, 7), st.data())
 def test_every_block_is_handed_out_once(is_todo, size, data):
     blocks = [block for block, todo in enumerate(is_todo) if todo]
     tasks = [Task(block, block) for block in blocks]

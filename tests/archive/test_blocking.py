@@ -52,7 +52,7 @@ TRANSFORMS = (
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(
     transform=st.sampled_from(TRANSFORMS),
     sides=st.lists(st.integers(64, 4096), min_size=3, max_size=3),

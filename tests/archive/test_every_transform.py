@@ -54,25 +54,25 @@ def check(case: tuple[Transform, tuple[int, ...]], data: st.DataObject, most: in
     assert worst(transform, got, whole(transform, samples), samples) <= TOLERANCE["float64"]
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(signals(), st.data())
 def test_signals_in_any_chunks_and_blocks(case, data):
     check(case, data, most=8)
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(images(), st.data())
 def test_images_in_any_chunks_and_blocks(case, data):
     check(case, data, most=3)
 
 
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(volumes(), st.data())
 def test_volumes_in_any_chunks_and_blocks(case, data):
     check(case, data, most=2)
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(joint(), st.data())
 def test_joint_scattering_in_any_chunks_and_blocks(case, data):
     check(case, data, most=5)

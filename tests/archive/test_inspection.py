@@ -41,8 +41,10 @@ def flip(path: Path) -> None:
     path.write_bytes(bytes(content))
 
 
-@pytest.mark.parametrize("transform", [S, Scattering1D(J=6, Q=2, stride=1)])
-@pytest.mark.parametrize("damage", [truncate, empty, Path.unlink])
+@pytest.mark.parametrize(
+    ("damage", "transform"),
+    [(truncate, S), (empty, S), (Path.unlink, S), (truncate, Scattering1D(J=6, Q=2, stride=1))],
+)
 def test_damaged_block_is_found_and_the_next_run_computes_it_alone(archive, damage, transform):
     job = make_job(archive, transform, **SMALL)
     blocks = job.run().blocks

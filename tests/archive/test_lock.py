@@ -16,7 +16,8 @@ from scatdask.errors import OutputBusyError
 
 
 @pytest.fixture
-def folder(tmp_path) -> Folder:
+def folder(tmp_path, monkeypatch) -> Folder:
+    monkeypatch.setattr(module, "_SETTLE", 0.01)  # nobody takes a lock at the same time
     return Folder(Location.of(tmp_path))
 
 
@@ -44,10 +45,9 @@ def test_lock_that_could_not_be_given_back_does_not_stay(folder, monkeypatch):
     def refuse(*_):
         raise PermissionError("the token has expired")
 
-    with Lock(folder, "a") as lock:
+    with monkeypatch.context() as patch, Lock(folder, "a") as lock:
         lock.acquire()
-        monkeypatch.setattr(Folder, "remove", refuse)
-    monkeypatch.undo()
+        patch.setattr(Folder, "remove", refuse)
     assert folder.names() == ["lock.json"]
     with Lock(folder, "b") as lock:
         lock.acquire()
@@ -104,6 +104,7 @@ def test_process_of_another_container_is_not_taken_for_dead(folder):
 
 
 def test_one_of_many_takes_a_dead_lock_over(folder, monkeypatch):
+    monkeypatch.setattr(module, "_SETTLE", 1.0)
     Lock(folder, "dead")._folder.create("lock.json", b"")
     locks = [Lock(folder, str(n)) for n in range(6)]
 

@@ -298,7 +298,7 @@ def growths(draw):
 
 
 @given(growths())
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_nights_of_any_length_give_what_one_run_gives(tmp_path_factory, drawn):
     transform, lengths, chunks, size = drawn
     path = tmp_path_factory.mktemp("nights") / "in.zarr"

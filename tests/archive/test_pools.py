@@ -146,17 +146,6 @@ def test_interrupt_from_the_keyboard_leaves_a_job_that_goes_on(long_archive, exp
     np.testing.assert_allclose(output(long_archive)[:2], expected, rtol=1e-9)
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
-
-
 def test_cluster_gives_the_same_bits_as_threads(long_archive, cluster):
     make_job(long_archive).run(cluster)
     on_cluster = output(long_archive)
@@ -178,7 +167,7 @@ def test_block_that_kills_its_workers_is_found_and_the_others_are_done(
 
     monkeypatch.setattr(module.Plan, "blocks_per_task", lambda plan, threads=1: 2)
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
         ) as cluster,

@@ -36,7 +36,7 @@ def on_time(samples: np.ndarray) -> xr.DataArray:
     return xr.DataArray(samples, dims=(*(f"d{i}" for i in range(samples.ndim - 1)), "time"))
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_any_chunking_and_any_block_give_the_same_numbers(data):
     J = data.draw(st.integers(2, 5), label="J")
@@ -83,7 +83,7 @@ def check_all_blocks(transform, array, layout, chunks, shards=None):
             assert difference <= PROMISE[transform.dtype]
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_blocks_of_any_number_of_axes_are_right_to_the_last_sample(data):
     kind = data.draw(st.sampled_from(["mean", "sum", "ragged", "inner"]), label="kind")

@@ -34,7 +34,7 @@ def test_loud_low_frequencies_do_not_drown_faint_high_ones_in_float32(signal):
     assert worst_path(in_blocks(transform, x, 2**13), whole, floor=0.0) <= 5e-5
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(
     transform=transforms(),
     n=st.one_of(

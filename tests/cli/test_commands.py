@@ -360,7 +360,7 @@ def command_line(*words: object) -> list[str]:
 
 
 def test_entry_point_with_workers(source: str, target: str) -> None:
-    words = command_line("run", source, target, *TRANSFORM, "--workers", 2, "--json")
+    words = command_line("run", source, target, *TRANSFORM, "--workers", 1, "--json")
     finished = subprocess.run(words, capture_output=True, text=True, timeout=240, check=False)
     assert finished.returncode == 0, finished.stderr
     assert json.loads(finished.stdout)["computed"] > 0
