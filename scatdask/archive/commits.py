@@ -96,7 +96,8 @@ def publish_if_complete(work: Work, ledger: Ledger) -> None:
     """Show readers of a repository the output, if all of it is there."""
     draft = draft_of(work.target, work.output)
     if draft is not None and draft.exists and ledger.done(work.output, work.n_blocks).all():
-        draft.publish()
+        with ledger.committing():
+            draft.publish()
 
 
 class _Commits:
@@ -142,7 +143,9 @@ class _Commits:
             return
         started = time.monotonic()
         blocks = sum(receipt.last - receipt.first + 1 for receipt in self._receipts)
-        self._draft.commit(self._written, f"{blocks} of {self.work.n_blocks} blocks")
+        # In turns, since repositories on a disk lose one of two commits at the same time.
+        with self._ledger.committing():
+            self._draft.commit(self._written, f"{blocks} of {self.work.n_blocks} blocks")
         self._ledger.mark(self._output, self._receipts)
         self._receipts = []
         self._written = self._draft.open()

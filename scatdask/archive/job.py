@@ -283,7 +283,8 @@ class Job:
         Raises
         ------
         OutputExistsError
-            If the output is not this job's.
+            If the output is not this job's, or others have committed to the branch ``main`` of an
+            Icechunk repository meanwhile.
         OutputBusyError
             If another run is writing it.
         BlocksFailedError

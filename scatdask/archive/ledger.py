@@ -13,10 +13,11 @@ work somewhere, see it and write no more; receipts of theirs count for nothing.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ import numpy as np
 from scatdask.archive import receipts as records
 from scatdask.archive.files import Folder
 from scatdask.archive.locations import LEDGER, Location
-from scatdask.archive.lock import Lock, is_held
+from scatdask.archive.lock import COMMITS, OUTPUT, Lock, is_held
 from scatdask.archive.receipts import Receipt
 from scatdask.errors import OutputExistsError
 
@@ -74,6 +75,13 @@ class Ledger:
         """Return the lock on the output, not taken yet."""
         return Lock(self._folder, run)
 
+    @contextlib.contextmanager
+    def committing(self) -> Iterator[None]:
+        """Wait for the right to commit to the repository of the output, and hold it."""
+        with Lock(self._folder, uuid.uuid4().hex, COMMITS) as lock:
+            lock.wait()
+            yield
+
     def is_locked(self) -> bool:
         """Say whether a run that is alive is writing the output."""
         return is_held(self._folder)
@@ -107,10 +115,12 @@ class Ledger:
             raise OutputExistsError("the output was replaced meanwhile")
 
     def remove(self) -> None:
-        """Forget the job; the lock stays."""
+        """Forget the job; locks stay."""
         for folder in ("receipts", "segments", "failures", "environments", "runs"):
             self._folder.remove(folder, self._folder.names(folder))
-        self._folder.remove("", [name for name in self._folder.names() if name != "lock.json"])
+        self._folder.remove(
+            "", [name for name in self._folder.names() if name not in (OUTPUT, COMMITS)]
+        )
 
     def mark(self, output: str, receipts: Iterable[Receipt]) -> None:
         """Record finished blocks of an output."""

@@ -1,4 +1,4 @@
-"""One run at a time: the lock on an output, kept alive by a heartbeat.
+"""One run at a time: locks on an output, kept alive by a heartbeat.
 
 A lock whose owner has died is taken over: at once where its process was on this machine, else
 when the heartbeat has been missing for a while.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import socket
 import threading
 import time
@@ -21,11 +22,14 @@ import psutil
 from scatdask.archive.files import Folder
 from scatdask.errors import OutputBusyError
 
-_NAME = "lock.json"
+# On the output; and on commits to its repository, which runs that share an output make in turns.
+OUTPUT, COMMITS = "lock.json", "commits.lock.json"
 # Seconds between two signs of life, and without one until a lock counts as left behind.
 _HEARTBEAT, _PATIENCE = 15.0, 120.0
 # Seconds between two runs that see the same dead lock, at most.
 _SETTLE = 1.0
+# Seconds between two looks at a lock that is waited for, on average.
+_LOOK = 0.5
 # The runs of this process that hold a lock. One that is not among them could not give it back, as
 # where access to the store was lost.
 _HELD: set[str] = set()
@@ -40,11 +44,14 @@ class Lock:
         Of the ledger.
     run : str
         Identity of the run.
+    name : str, default "lock.json"
+        What it is a lock on.
     """
 
-    def __init__(self, folder: Folder, run: str) -> None:
+    def __init__(self, folder: Folder, run: str, name: str = OUTPUT) -> None:
         self._folder = folder
         self._run = run
+        self._name = name
         self._is_held = False
         self._end = threading.Event()
         self._heartbeat = threading.Thread(target=self._beat, name="scatdask-lock", daemon=True)
@@ -72,17 +79,27 @@ class Lock:
         self._is_held = True
         self._heartbeat.start()
 
+    def wait(self) -> None:
+        """Take the lock as soon as nobody else holds it."""
+        while True:
+            try:
+                self.acquire()
+            except OutputBusyError:
+                time.sleep(random.uniform(0, 2 * _LOOK))
+            else:
+                return
+
     def _take(self) -> None:
-        if not self._folder.create(_NAME, self._content()):
-            holder = _holder(self._folder)
+        if not self._folder.create(self._name, self._content()):
+            holder = _holder(self._folder, self._name)
             if holder is not None and not _is_gone(holder):
                 raise OutputBusyError(
                     f"a run on {holder['host']} (process {holder['pid']}) is writing this output: "
                     f"wait for its end, or stop it. If it is dead, its lock "
-                    f"({self._folder.location.url}/{_NAME}) ends by itself within "
+                    f"({self._folder.location.url}/{self._name}) ends by itself within "
                     f"{_PATIENCE:.0f} seconds"
                 )
-            self._folder.write(_NAME, self._content())
+            self._folder.write(self._name, self._content())
             time.sleep(_SETTLE)
             if self._owner() != self._run:  # two took it over: the last one has it
                 raise OutputBusyError("another run has taken this output over: wait for its end")
@@ -105,14 +122,14 @@ class Lock:
         self._heartbeat.join()
         with contextlib.suppress(OSError):  # the run may have ended of it; the lock ends by itself
             if self._owner() == self._run:
-                self._folder.remove("", [_NAME])
+                self._folder.remove("", [self._name])
 
     def _beat(self) -> None:
         while not self._end.wait(_HEARTBEAT):
             try:
                 if self._owner() != self._run:
                     return  # check() says so to the run
-                self._folder.write(_NAME, self._content())
+                self._folder.write(self._name, self._content())
             except OSError:
                 continue  # a store that is away for a moment is no reason to stop
 
@@ -128,19 +145,19 @@ class Lock:
         ).encode()
 
     def _owner(self) -> str | None:
-        return (_holder(self._folder) or {}).get("run")
+        return (_holder(self._folder, self._name) or {}).get("run")
 
 
 def is_held(folder: Folder) -> bool:
     """Say whether a run that is alive holds the lock of a ledger's folder."""
-    holder = _holder(folder)
+    holder = _holder(folder, OUTPUT)
     return holder is not None and not _is_gone(holder)
 
 
-def _holder(folder: Folder) -> dict[str, Any] | None:
+def _holder(folder: Folder, name: str) -> dict[str, Any] | None:
     """Return who holds the lock, None if nobody does, or one that is only being written."""
     try:
-        return dict(json.loads(folder.read(_NAME)))
+        return dict(json.loads(folder.read(name)))
     except (FileNotFoundError, ValueError):
         return None
 

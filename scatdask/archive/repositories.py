@@ -220,7 +220,8 @@ class Draft:
                 "with overwrite=True"
             )
         repository.reset_branch(PUBLISHED, tip, from_snapshot_id=published)
-        repository.delete_branch(self.branch)
+        for branch in _drafts(repository):  # also of a run that died while it extended the output
+            repository.delete_branch(branch)
 
     def discard(self) -> None:
         """Forget what is not published."""

@@ -339,14 +339,12 @@ def test_runs_that_share_the_blocks(archive, tmp_path, expected):
 def test_two_clients_commit_to_one_draft(archive, target, expected):
     job = job_to(target, archive)
     blocks = job.init().blocks
-    first = commits.draft_of(job.request.target, "0" * 32)
-    assert first is not None
     barrier = threading.Barrier(2)
-    add = commits._Commits.commit
+    commit = commits._Commits.commit
 
     def together(self):
         barrier.wait(60)
-        add(self)
+        commit(self)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(commits._Commits, "commit", together)
