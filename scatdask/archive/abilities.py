@@ -1,12 +1,10 @@
-"""What a process has to compute blocks with: cores, memory, a GPU, versions."""
+"""What a process has to compute blocks with: a GPU, versions."""
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-
-from dask.system import CPU_COUNT
 
 from scatdask.archive.environment import environment
 from scatdask.arrays import accelerators
@@ -24,9 +22,6 @@ class Abilities:
     Attributes
     ----------
     host : str
-    cores : int
-    memory : int
-        Bytes that it may take.
     gpu : str or None
         Name of its GPU.
     gpu_identity : str or None
@@ -39,8 +34,6 @@ class Abilities:
     """
 
     host: str = ""
-    cores: int = 1
-    memory: int = 0
     gpu: str | None = None
     gpu_identity: str | None = None
     gpu_memory: int = 0
@@ -56,10 +49,8 @@ def abilities(device: str) -> Abilities:
     device : {"auto", "cpu", "gpu"}
         With "cpu" no GPU is looked for.
     """
-    from distributed.system import MEMORY_LIMIT
-
     versions = {k: v for k, v in environment().items() if k not in ("device", "device_name")}
-    found = Abilities(platform.node(), int(CPU_COUNT), int(MEMORY_LIMIT), versions=versions)
+    found = Abilities(platform.node(), versions=versions)
     if device == "cpu":
         return replace(found, without_gpu="none was asked for")
     try:

@@ -8,10 +8,13 @@ from dataclasses import replace
 import numpy as np
 
 from scatdask.archive.counts import chunks_touched, operations
+from scatdask.archive.gpu import BLOCKS_UNDER_WAY
 from scatdask.archive.layout import Layout, StoredArray
 from scatdask.archive.memory import (
+    Parts,
     block_budget,
     described,
+    gpu_host_parts,
     layout_memory,
     memory_parts,
     worker_bytes,
@@ -32,6 +35,7 @@ def make_layouts(
     dims: tuple[str, ...],
     stored: dict[str, StoredArray],
     memory: int,
+    gpu_memory: int | None = None,
 ) -> tuple[Layout, ...]:
     """Choose the blocks of variables that the same workers compute.
 
@@ -44,22 +48,34 @@ def make_layouts(
         How each variable is stored.
     memory : int
         Resident bytes that a worker process of one thread may take.
+    gpu_memory : int, optional
+        Of the host, that a worker with a GPU may take.
 
     Raises
     ------
     MemoryError
         If a block of a single signal does not fit, or not what reading it takes.
     """
-    budget = block_budget(memory)
+    budget, excess, on_host = block_budget(memory), 0, 0
     while True:
-        layouts = tuple(
-            make_layout(transform, name, dims, one, budget) for name, one in stored.items()
-        )
-        parts = memory_parts(transform, layouts, stored.values())
+        try:
+            layouts = tuple(
+                make_layout(transform, name, dims, one, budget) for name, one in stored.items()
+            )
+        except MemoryError as error:
+            if on_host <= max(excess, 0) or gpu_memory is None:
+                raise
+            least = [_least(transform, name, dims, one) for name, one in stored.items()]
+            host = gpu_host_parts(transform, least, stored.values())
+            raise MemoryError(_gpu_refusal(host, gpu_memory)) from error
         # Workers keep the filters of all variables.
-        if (excess := sum(parts.values()) - memory) <= 0:
+        excess = sum(memory_parts(transform, layouts, stored.values()).values()) - memory
+        if gpu_memory is not None:
+            host = gpu_host_parts(transform, layouts, stored.values())
+            on_host = -(-(sum(host.values()) - gpu_memory) // BLOCKS_UNDER_WAY)
+        if max(excess, on_host) <= 0:
             return layouts
-        budget -= excess
+        budget -= max(excess, on_host)
 
 
 def make_layout(
@@ -197,6 +213,16 @@ def _refusal(transform: Transform, least: Layout, stored: StoredArray, memory: i
         f"{needed} MiB ({described(parts)}), and memory allows "
         f'{worker_bytes(memory) / 2**20:.1f} MiB: allow more memory, as in memory="{needed} MiB", '
         f"or {remedy}"
+    )
+
+
+def _gpu_refusal(host: Parts, memory: int) -> str:
+    """Say why the smallest blocks do not fit a worker with a GPU."""
+    return (
+        f"a worker with a GPU holds {BLOCKS_UNDER_WAY} blocks in the memory of its host, of which "
+        f"it takes at least {-(-sum(host.values()) // 2**20)} MiB ({described(host)}), and may "
+        f"take {memory // 2**20} MiB: give such workers more memory, or leave the work to CPUs "
+        'with device="cpu"'
     )
 
 

@@ -11,6 +11,8 @@ from concurrent.futures import Future
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+from dask.utils import format_bytes
+
 from scatdask.archive.abilities import Abilities, abilities, check_versions
 from scatdask.archive.gpu import BLOCKS_UNDER_WAY
 from scatdask.errors import DeviceLostWarning, WorkersLostError
@@ -59,8 +61,11 @@ class Crew:
 
     def __str__(self) -> str:
         text = f"{sum(self._threads[a] for a in self._teams['cpu'])} threads of dask workers"
-        gpus = sorted(str(self._known[address].gpu) for address in self._teams["gpu"])
-        return f"{text}, {len(gpus)} GPUs ({', '.join(sorted(set(gpus)))})" if gpus else text
+        hosts = {known.host for known in self._known.values()}
+        text += f" on {len(hosts)} machines" if len(hosts) > 1 else ""
+        gpus = [self._known[address] for address in self._teams["gpu"]]
+        kinds = {f"{known.gpu}, {format_bytes(known.gpu_memory)}" for known in gpus}
+        return f"{text}, {len(gpus)} GPUs ({'; '.join(sorted(kinds))})" if gpus else text
 
     @property
     def is_routed(self) -> bool:
@@ -71,6 +76,11 @@ class Crew:
     def workers(self) -> dict[str, Abilities | None]:
         """Who is there, and what they have, as far as they have answered."""
         return {address: self._known.get(address) for address in self._threads}
+
+    @property
+    def gpus(self) -> frozenset[str]:
+        """Addresses of the workers that compute on a GPU."""
+        return frozenset(self._teams["gpu"])
 
     def stranded(self) -> dict[str, bool]:
         """Return the devices none of whose workers of the last look is left, and if there were any.

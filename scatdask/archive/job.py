@@ -80,7 +80,8 @@ class Job:
     memory : int or str, optional
         Resident memory that a worker process of one thread may take, such as "4GB". By default
         what there is, less what keeps dask from spilling: of the workers of the client that
-        `run` and `plan` are given, and of this machine, shared by its cores, without one.
+        `run` and `plan` are given, and of this machine, shared by its cores, without one; `init`
+        knows this machine only. A GPU's blocks are held to all that its worker has.
     missing_chunks : {"error", "fill"}
         Whether a source with chunks that do not exist is an error, or those hold the fill value.
         Of a sharded source shards are looked for, not the chunks in them.
@@ -199,13 +200,20 @@ class Job:
         MemoryError
             If not even a single signal's halo fits the memory, or not the blocks of the job that
             has begun, or the workers have less than the plan needs.
+        WorkerVersionError
+            If a worker has no scatdask, or another version of it or of Zarr than this process.
 
         Warns
         -----
         ShortBlocksWarning
             If the blocks of the job that has begun read much more than fresh ones would.
+        NoWorkersWarning
+            If the cluster has no workers yet: then it is planned for this machine.
         """
-        request = self.request if client is None else self.request.for_workers(client)
+        request = self.request
+        if client is not None:
+            gpus = check_place(client, None, None, "auto")
+            request = request.for_workers(client, gpus=gpus)
         prospect = request.consider(self._ledger.read())
         if prospect.former is not None:
             request.warn_of_short_blocks(prospect.plan)
@@ -216,6 +224,8 @@ class Job:
 
         For runs that share the blocks among them, such as the tasks of a job array: each then
         calls ``run(blocks=(first, stop))``, in any order, and one calls `finalise` at the end.
+        This machine need not be like theirs: give the job the `memory` that a thread has where
+        they run, or blocks are chosen for what this one has.
 
         Parameters
         ----------
@@ -319,9 +329,9 @@ class Job:
                 "overwrite=True and changed= concern the blocks of others too: call init() with "
                 "them first"
             )
-        check_place(client, workers, scheduler, device)
+        gpus = check_place(client, workers, scheduler, device)
         start = time.perf_counter()
-        request = self.request.for_workers(client, workers)
+        request = self.request.for_workers(client, workers, gpus=gpus, only_gpus=device == "gpu")
         with contextlib.ExitStack() as stack:
             lock = None
             if blocks is None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 from dask.utils import format_bytes
 
+from scatdask.archive.gpu import BLOCKS_UNDER_WAY
 from scatdask.archive.layout import CHUNKS_IN_FLIGHT, Layout, StoredArray
 from scatdask.arrays import MMAP_BYTES
 from scatdask.blocks import block_of, block_parts, device_parts
@@ -19,6 +20,9 @@ PROCESS_BYTES = 150 * 2**20
 # beyond some megabytes go back to the system at once, see `arrays.keep_freed_memory`.
 ALLOCATOR_BYTES = 24 * 2**20
 _ALLOCATOR_SHARE = 1 / 2
+# What CuPy, its libraries and the driver hold of a host's memory. It is not measured: twice what
+# others have seen of a first array alone (https://github.com/cupy/cupy/issues/7038).
+DRIVER_BYTES = 400 * 2**20
 
 Parts = dict[str, int]
 
@@ -151,6 +155,48 @@ def device_memory_parts(
         block = block_of(transform, layout.shape, owned)
         found.append(device_parts(transform, block, layout.rows, one.decoded_itemsize))
     return max(found, key=lambda parts: sum(parts.values()))
+
+
+def gpu_host_parts(
+    transform: Transform, layouts: Iterable[Layout], stored: Iterable[StoredArray]
+) -> Parts:
+    """Return the parts of the peak resident memory of a process that computes on a GPU.
+
+    On its host; what blocks take on the device is `device_memory_parts`. Several blocks are under
+    way, and each may be where it takes most.
+
+    Returns
+    -------
+    dict of str to int
+        ``process``, and what CuPy and the ``driver`` take; ``slab``, ``source chunks``, ``output``
+        and ``output chunks`` of all blocks; ``staging``, through which a slab is moved;
+        ``filters`` on their way to the device; and what the ``allocator`` keeps.
+    """
+    layouts, stored = tuple(layouts), tuple(stored)
+    shapes = {shape for layout in layouts for shape, _ in layout.padded_shapes(transform)}
+    moments, slabs = [], []
+    for layout, one in zip(layouts, stored, strict=True):
+        moments += [
+            {name: size for name, size in moment.items() if name != "workspace"}
+            for moment in _moments(transform, layout, one)
+        ]
+        samples = layout.rows * math.prod(_ranges(transform, layout)[dim] for dim in layout.dims)
+        slabs.append(samples * one.decoded_itemsize)
+    worst = max(moments, key=lambda moment: sum(moment.values()))
+    slab = max(slabs)
+    return {
+        "process": PROCESS_BYTES,
+        "driver": DRIVER_BYTES,
+        "filters": max(
+            transform.filter_memory(shape) + transform.sampling_memory(shape) for shape in shapes
+        ),
+        # In one piece, and in pinned memory, of which CuPy keeps a piece of each size that there
+        # was, all powers of two.
+        "staging": slab + 2 * 2 ** max(slab - 1, 0).bit_length(),
+        **dict.fromkeys(("slab", "source chunks", "output", "output chunks"), 0),
+        **{name: BLOCKS_UNDER_WAY * size for name, size in worst.items()},
+        "allocator": BLOCKS_UNDER_WAY * _kept_by_allocator(sum(worst.values())),
+    }
 
 
 def _writing_memory(transform: Transform, layout: Layout) -> int:

@@ -29,13 +29,18 @@ def check_place(
     workers: int | None,
     scheduler: str | None,
     device: str,
-) -> None:
+) -> frozenset[str]:
     """Find out before anything is done whether there is such a place, and what it lacks.
 
     Parameters
     ----------
     client, workers, scheduler, device
         As for `choose_pool`.
+
+    Returns
+    -------
+    frozenset of str
+        Addresses of the workers that compute on a GPU; "here" if this machine has one.
 
     Raises
     ------
@@ -59,9 +64,10 @@ def check_place(
     if device not in DEVICES:
         raise ValueError(f'device must be "auto", "cpu" or "gpu", got {device!r}')
     if client is None:
-        if device == "gpu" and (reason := abilities(device).without_gpu):
-            raise ValueError(f'device="gpu", but {reason}')
-        return
+        here = abilities(device)
+        if device == "gpu" and here.without_gpu:
+            raise ValueError(f'device="gpu", but {here.without_gpu}')
+        return frozenset(["here"] if here.gpu else [])
     crew = Crew(client, device)
     crew.look()
     answers = [answer for answer in crew.workers.values() if answer is not None]
@@ -77,6 +83,7 @@ def check_place(
         raise ValueError(
             f'device="gpu", but none of the {len(answers)} workers has one: {"; ".join(reasons)}'
         )
+    return crew.gpus
 
 
 @contextlib.contextmanager
@@ -98,7 +105,8 @@ def choose_pool(
     scheduler : {"threads", "synchronous"} or None
         Of this process: threads, or one block after the other in this very thread.
     block_memory : int
-        Resident bytes of one block, of which each of these threads has one.
+        Resident bytes of one block, of which each of these threads has one. With a GPU it does
+        not matter: plans for one hold as many blocks as are under way.
     device : {"auto", "cpu", "gpu"}
         What computes. With "auto" a GPU where there is one; workers without one compute too.
     """
@@ -113,8 +121,9 @@ def choose_pool(
     if scheduler == "synchronous":
         yield SameThread(device=here)
         return
-    threads = _threads_that_fit(block_memory)
-    yield ThreadPool(threads if here == "cpu" else min(threads, BLOCKS_UNDER_WAY), here)
+    yield ThreadPool(
+        BLOCKS_UNDER_WAY if here == "gpu" else _threads_that_fit(block_memory), device=here
+    )
 
 
 def _threads_that_fit(block_memory: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,11 +13,13 @@ from dask.utils import format_bytes
 
 from scatdask.archive.chunking import Chunking
 from scatdask.archive.counts import chunks_touched, operations, samples_read
+from scatdask.archive.gpu import BLOCKS_UNDER_WAY
 from scatdask.archive.layout import Layout, StoredArray
 from scatdask.archive.memory import (
     PROCESS_BYTES,
     described,
     device_memory_parts,
+    gpu_host_parts,
     memory_parts,
 )
 from scatdask.archive.reducing import Reducing
@@ -50,6 +52,8 @@ class Plan:
         Output arrays of each variable.
     reducing, windows
         How blocks are reduced to windows, where they are; otherwise None.
+    memory_origin : str
+        For which memory blocks were chosen, and where that is from.
     blocks : int
         Number of blocks.
     """
@@ -60,6 +64,7 @@ class Plan:
     names: tuple[tuple[str, ...], ...]
     reducing: Reducing | None = None
     windows: Windows | None = None
+    memory_origin: str = field(default="", compare=False)
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -121,17 +126,40 @@ class Plan:
     def device_memory_parts(self) -> dict[str, int]:
         """Return of what the peak memory of a block on a GPU consists, if it has that much.
 
-        Of less memory it makes do with smaller passes. Slab, output and chunks take memory of the
-        worker process too, as `memory_parts` says.
+        Of less memory it makes do with smaller passes. What the process takes of its host is in
+        `gpu_host_parts`.
         """
         return device_memory_parts(self.transform, self.layouts, self.stored)
+
+    def gpu_host_parts(self) -> dict[str, int]:
+        """Return of what the peak resident memory of a process consists that has a GPU.
+
+        Returns
+        -------
+        dict of str to int
+            Bytes of the host: of the process itself, the GPU's driver and libraries, filters,
+            staging of what is moved, and of three blocks under way what `memory_parts` has, but
+            for the workspace, which is the device's. Their sum is `gpu_host_memory`.
+        """
+        parts = gpu_host_parts(self.transform, self.layouts, self.stored)
+        return parts | {name: BLOCKS_UNDER_WAY * size for name, size in self._states.items()}
 
     @cached_property
     def _parts(self) -> dict[str, int]:
         parts = memory_parts(self.transform, self.layouts, self.stored)
-        if self.reducing is not None:  # as they are, and as a part of them is being encoded
-            parts["states"] = 2 * self.reducing.block_bytes(self.transform, self.layouts)
-        return parts
+        return parts | self._states
+
+    @property
+    def _states(self) -> dict[str, int]:
+        """The states of windows of one block: as they are, and as a part of them is encoded."""
+        if self.reducing is None:
+            return {}
+        return {"states": 2 * self.reducing.block_bytes(self.transform, self.layouts)}
+
+    @property
+    def gpu_host_memory(self) -> int:
+        """Peak resident bytes, on its host, of a worker process with a GPU."""
+        return sum(self.gpu_host_parts().values())
 
     @property
     def block_memory(self) -> int:
@@ -201,6 +229,8 @@ class Plan:
             "peak_memory": self.peak_memory,
             "memory_parts": self.memory_parts(),
             "device_memory_parts": self.device_memory_parts(),
+            "gpu_host_parts": self.gpu_host_parts(),
+            "memory_origin": self.memory_origin,
             "core_seconds": self.core_seconds,
             "outputs": {
                 name: {"shape": list(shape), "shards": list(cut.shard), "chunks": list(cut.chunk)}
@@ -245,6 +275,9 @@ class Plan:
             f"peak memory   {format_bytes(self.peak_memory)} for each worker process of one "
             f"thread, {format_bytes(self.block_memory)} more for each further thread",
             f"of which      {described(self._parts)}",
+            f"on a GPU      {format_bytes(sum(self.device_memory_parts().values()))} of its own, "
+            f"and {format_bytes(self.gpu_host_memory)} of its host",
+            *([f"planned for   {self.memory_origin}"] if self.memory_origin else []),
             f"work          {_duration(self.core_seconds)} of one core, "
             f"{-(-self.blocks // per_task)} tasks of {per_task} blocks",
         ]

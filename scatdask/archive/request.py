@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from dask.utils import format_bytes
 from scatdask import labels
 from scatdask.archive import growth, store
 from scatdask.archive import reducing as reduced
+from scatdask.archive.abilities import abilities
 from scatdask.archive.blocking import make_layouts
 from scatdask.archive.layout import Layout, StoredArray
 from scatdask.archive.locations import Location
@@ -21,7 +23,7 @@ from scatdask.archive.reducing import Reducing
 from scatdask.archive.reduction import Reduction
 from scatdask.archive.source_kinds import Source
 from scatdask.archive.windows import windows_of
-from scatdask.archive.worker_memory import worker_limit, worker_memory
+from scatdask.archive.worker_memory import Room, find_room
 from scatdask.blocks import check_dtype
 from scatdask.errors import OutputExistsError, ShortBlocksWarning
 from scatdask.transforms import Transform
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 # So many times as much as fresh blocks do those of a job read that are worth a word.
 _MUCH_MORE = 1.5
+# What the memory of a job may be exceeded by once its source got longer.
+_GROWN = 1.1
+_AS_BEGUN = "as the job was begun"
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,8 @@ class Request:
         Resident bytes that a worker process of one thread may take; None for what there is.
     missing_chunks : {"error", "fill"}
         Whether a source with chunks that do not exist is an error.
-    limit : int or None
-        Resident bytes beyond which such a process would be killed, as far as is known.
+    room : Room or None
+        How much memory the workers have; None while they are not known.
     reduction : Reduction or None
         What is written in place of the coefficients.
     """
@@ -88,16 +93,20 @@ class Request:
     variable: str | None
     memory: int | None
     missing_chunks: str
-    limit: int | None = None
+    room: Room | None = None
     reduction: Reduction | None = None
 
     def for_workers(
-        self, client: distributed.Client | None = None, processes: int | None = None
+        self,
+        client: distributed.Client | None = None,
+        processes: int | None = None,
+        *,
+        gpus: Collection[str] = (),
+        only_gpus: bool = False,
     ) -> Request:
-        """Return the request with the memory that the workers have, unless it names another."""
-        limit = worker_limit(client, processes)
-        found = worker_memory(client, processes) if self.memory is None else self.memory
-        return replace(self, memory=found, limit=limit)
+        """Return the request with the room that workers have; parameters as of `find_room`."""
+        room = find_room(client, processes, gpus=gpus, only_gpus=only_gpus)
+        return replace(self, room=room)
 
     def consider(self, record: dict[str, Any] | None, *, as_begun: bool = False) -> Prospect:
         """Check everything and work out the blocks; what a ledger records of them holds.
@@ -128,14 +137,14 @@ class Request:
             one, digests[name] = self.source.survey(whole[name], self.missing_chunks)
             stored.append(one)
         former = tuple(Layout.from_dict(fields) for fields in begun["layouts"]) if begun else None
-        layouts = former if as_begun else None
-        if layouts is None:
-            layouts = self._layouts(dict(zip(variables, stored, strict=True)), former)
+        layouts, origin = former, _AS_BEGUN
+        if layouts is None or not as_begun:
+            layouts, origin = self._layouts(dict(zip(variables, stored, strict=True)), former)
         # Labels are copied as they are stored.
         raw = self.source.open(decode_times=False)[list(dataset.data_vars)]
         raw = raw.isel(lengths)
         empty, names, encoding = store.template(raw, self.transform, layouts, samplings, skipped)
-        plan = Plan(self.transform, layouts, tuple(stored), names)
+        plan = Plan(self.transform, layouts, tuple(stored), names, memory_origin=origin)
         if self.reduction is not None:
             windows = windows_of(dataset, self.dims[0], self.reduction.window)
             needed = tuple(map(windows.slots, layouts))
@@ -146,48 +155,82 @@ class Request:
             empty, encoding = reduced.template(
                 empty, encoding, self.transform, layouts, names, reducing, windows
             )
-            if not begun and self.memory is not None and plan.peak_memory > self.memory:
-                states = plan.memory_parts()["states"]
-                raise MemoryError(
-                    f"a worker needs {-(-plan.peak_memory // 2**20)} MiB, "
-                    f"{-(-states // 2**20)} MiB of them for the statistics of windows, and memory "
-                    f"allows {format_bytes(self.memory)}: allow more memory, or leave out quantiles"
-                )
-        if begun and self.memory is not None and plan.peak_memory > self.memory:
-            raise MemoryError(
-                f"{self.target.url!r} was begun with blocks for which a worker needs "
-                f"{-(-plan.peak_memory // 2**20)} MiB, and memory allows "
-                f"{format_bytes(self.memory)}: give at least as much, or run with overwrite=True "
-                "to begin again with smaller blocks"
-            )
-        if self.limit is not None and plan.peak_memory > self.limit:
-            raise MemoryError(
-                f"by the plan a worker takes {-(-plan.peak_memory // 2**20)} MiB, and would be "
-                f"killed at {self.limit // 2**20} MiB for each thread: give a smaller memory=, or "
-                "larger or fewer workers"
-            )
+        self._check_memory(plan, record if begun else None)
         return Prospect(plan, empty, encoding, digests, former)
 
     def _layouts(
         self, stored: dict[str, StoredArray], former: tuple[Layout, ...] | None
-    ) -> tuple[Layout, ...]:
-        """Choose blocks: those of the output, on longer axes maybe, if it was begun."""
+    ) -> tuple[tuple[Layout, ...], str]:
+        """Choose blocks: those of the output, on longer axes maybe, if it was begun.
+
+        Also say which memory they are for.
+        """
         longer = [
             growth.extended(self.transform, layout, stored[layout.variable].sizes)
             for layout in former or ()
         ]
         kept = tuple(layout for layout in longer if layout is not None)
         if len(kept) == len(stored):
-            return kept
-        memory = worker_memory() if self.memory is None else self.memory
-        return make_layouts(self.transform, self.dims, stored, memory)
+            return kept, _AS_BEGUN
+        room = self.room
+        if room is None:
+            room = find_room(gpus=["here"] if abilities("auto").gpu else [])
+        memory = room.memory if self.memory is None else self.memory
+        if memory is None:
+            raise ValueError(
+                "the workers have no memory limit: say what one may take, such as Job(..., "
+                'memory="4GB")'
+            )
+        origin = room.origin if self.memory is None else "as given"
+        layouts = make_layouts(self.transform, self.dims, stored, memory, room.gpu_memory)
+        return layouts, f"{format_bytes(memory)}, {origin}"
+
+    def _check_memory(self, plan: Plan, begun: dict[str, Any] | None) -> None:
+        """Raise MemoryError if a worker has less than the plan needs.
+
+        The blocks of a job that has begun stay as they are. They are held to what is given, but
+        for a tenth where a longer source has filters of more lengths. They are not held to what is
+        found, which is never the same twice, and far less than what workers are killed at.
+        """
+        needed, memory = f"{-(-plan.peak_memory // 2**20)} MiB", self.memory
+        if memory is None and begun is None and self.room is not None:
+            memory = self.room.memory
+        if memory is not None and plan.peak_memory > memory:
+            allowed = f"memory allows {format_bytes(memory)}"
+            if begun is None:
+                states = plan.memory_parts()["states"]
+                raise MemoryError(
+                    f"a worker needs {needed}, {-(-states // 2**20)} MiB of them for the "
+                    f"statistics of windows, and {allowed}: allow more memory, or leave out "
+                    "quantiles"
+                )
+            if begun["plan"]["peak_memory"] > memory or plan.peak_memory > _GROWN * memory:
+                raise MemoryError(
+                    f"{self.target.url!r} was begun with blocks for which a worker needs "
+                    f"{needed}, and {allowed}: give at least as much, or run with overwrite=True "
+                    "to begin again with smaller blocks"
+                )
+        if self.room is None:
+            return
+        limit, gpu_limit = self.room.limit, self.room.gpu_limit
+        if limit is not None and plan.peak_memory > limit:
+            raise MemoryError(
+                f"by the plan a worker takes {needed}, and would be killed at {limit // 2**20} MiB "
+                "for each thread: give a smaller memory=, or larger or fewer workers"
+            )
+        if gpu_limit is not None and plan.gpu_host_memory > gpu_limit:
+            raise MemoryError(
+                f"by the plan a worker with a GPU takes {-(-plan.gpu_host_memory // 2**20)} MiB of "
+                f"its host, and would be killed at {gpu_limit // 2**20} MiB: give a smaller "
+                'memory=, or such workers more, or leave the work to CPUs with device="cpu"'
+            )
 
     def warn_of_short_blocks(self, plan: Plan) -> None:
         """Warn if the blocks that a job began with read much more than fresh ones would."""
         stored = dict(zip(plan.variables, plan.stored, strict=True))
         try:
-            fresh = replace(plan, layouts=self._layouts(stored, None))
-        except MemoryError:
+            fresh = replace(plan, layouts=self._layouts(stored, None)[0])
+        except (MemoryError, ValueError):  # none would be chosen
             return
         if plan.bytes_read > _MUCH_MORE * fresh.bytes_read:
             warnings.warn(

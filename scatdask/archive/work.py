@@ -18,7 +18,7 @@ from scatdask.archive.layout import Layout
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.locations import Location
 from scatdask.archive.metrics import meter_receipts
-from scatdask.archive.process import prepare_process, release_memory
+from scatdask.archive.process import call_unseen, prepare_process, release_memory
 from scatdask.archive.receipts import Receipt, merge
 from scatdask.archive.reducing import Reducing, places, values_of
 from scatdask.archive.retries import retries_so_far
@@ -161,7 +161,7 @@ def run_task_on_worker(work: Work, task: Task) -> Outcome:
         # Such tasks wait for each other most of the time, and as many of them are let in as there
         # are to be blocks under way: they need no thread of the worker's own.
         distributed.secede()
-    outcome = run_task(work, task)
+    outcome = call_unseen(run_task, work, task)
     meter_receipts(outcome.receipts)
     return outcome
 

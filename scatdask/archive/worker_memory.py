@@ -1,12 +1,15 @@
-"""How much memory a worker has, where nobody said: what is there, less room to never spill."""
+"""How much memory workers have: what is there, less room to never spill."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import platform
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import dask
 from dask.system import CPU_COUNT
-from dask.utils import parse_bytes
+from dask.utils import format_bytes, parse_bytes
 
 from scatdask.archive.memory import PROCESS_BYTES
 
@@ -19,74 +22,133 @@ _MEASURES = ("target", "spill", "pause", "terminate")
 _MOST = 0.9
 
 
-def worker_memory(client: distributed.Client | None = None, processes: int | None = None) -> int:
-    """Return the resident memory that a worker process of one thread may take.
+@dataclass(frozen=True)
+class Room:
+    """How much memory the processes have that are to compute.
 
-    Of a worker with several threads, each has an equal share of what is left beside the process.
+    Attributes
+    ----------
+    memory : int or None
+        Resident bytes that a process of one thread may take. Of a worker with several threads,
+        each has an equal share of what is left beside the process. None without any limit.
+    limit : int or None
+        Beyond which such a process would be killed.
+    gpu_memory, gpu_limit : int or None
+        The same of a process with a GPU, on its host, with all blocks that are under way there,
+        see `gpu.BLOCKS_UNDER_WAY`; None where there is none, or no limit.
+    origin : str
+        Where `memory` is from.
+    """
+
+    memory: int | None
+    limit: int | None
+    gpu_memory: int | None = None
+    gpu_limit: int | None = None
+    origin: str = ""
+
+
+class _Process(NamedTuple):
+    limit: int
+    threads: int  # that share it; with a GPU it is one
+    has_gpu: bool
+
+
+def find_room(
+    client: distributed.Client | None = None,
+    processes: int | None = None,
+    *,
+    gpus: Collection[str] = (),
+    only_gpus: bool = False,
+) -> Room:
+    """Return how much memory there is, the least of the workers.
+
     A worker takes at most the share of its limit at which dask would begin to move data to disk
-    (``distributed.worker.memory.target`` as this process has it configured, 60 % by default).
+    (``distributed.worker.memory.target`` as this process has it configured, 60 % by default), and
+    is killed at another (``distributed.worker.memory.terminate``, 95 %).
 
     Parameters
     ----------
     client : distributed.Client, optional
-        The least of its workers counts.
+        Of its workers. Before it has any, and without one, of this machine.
     processes : int, optional
         Without a client: worker processes of one thread that share this machine. By default one
         process that has a thread for each core.
-
-    Raises
-    ------
-    ValueError
-        If workers have no limit.
+    gpus : collection of str
+        Addresses of the workers that compute on a GPU; of this machine any, if it has one.
+    only_gpus : bool
+        Whether the others compute nothing.
     """
-    measures = (dask.config.get(f"distributed.worker.memory.{name}", None) for name in _MEASURES)
-    share = min((float(at) for at in measures if at), default=_MOST)
-    found = _of_one_thread(_limits(client, processes), share)
-    if found is None:
-        raise ValueError(
-            "the workers have no memory limit: say what one may take, such as Job(..., "
-            'memory="4GB")'
-        )
-    return found
+    found = [] if client is None else _workers(client, gpus)
+    origin = f"the least of {len(found)} workers" if len(found) > 1 else "the worker"
+    if not found:
+        found, origin = _this_machine(processes, bool(gpus))
+    if only_gpus:
+        found = [process for process in found if process.has_gpu] or found
+    on_gpu = [process for process in found if process.has_gpu]
+    # Where GPUs alone compute, a block that a device is too small for has the process to itself.
+    on_cpu = [process for process in found if not process.has_gpu] or on_gpu
+    share = min((at for name in _MEASURES if (at := _measure(name))), default=_MOST)
+    deadly = _measure("terminate") or 1.0
+    killed = on_cpu
+    if client is None and processes is None:  # nobody watches, and threads are as few as fit
+        deadly, killed = 1.0, [process._replace(threads=1) for process in on_cpu]
+    return Room(
+        _least(on_cpu, share),
+        _least(killed, deadly),
+        _least(on_gpu, share),
+        _least(on_gpu, deadly),
+        _origin(on_cpu, share, origin),
+    )
 
 
-def worker_limit(
-    client: distributed.Client | None = None, processes: int | None = None
-) -> int | None:
-    """Return what a worker process of one thread can take at all, or None if there is no limit.
-
-    Parameters are those of `worker_memory`; threads of this process are as few as fit.
-    """
-    if client is None and processes is None:
-        processes = 1
-    return _of_one_thread(_limits(client, processes), 1.0)
+def _workers(client: distributed.Client, gpus: Collection[str]) -> list[_Process]:
+    workers = client.scheduler_info(n_workers=-1)["workers"].items()
+    return [
+        _Process(worker["memory_limit"] or 0, 1, True)
+        if address in gpus
+        else _Process(worker["memory_limit"] or 0, max(worker["nthreads"], 1), False)
+        for address, worker in workers
+    ]
 
 
-def _limits(
-    client: distributed.Client | None, processes: int | None
-) -> list[tuple[int | None, int]]:
-    """Return the memory limit and the threads of each worker."""
-    if client is not None:
-        workers = client.scheduler_info(n_workers=-1)["workers"].values()
-        if workers:
-            return [(worker["memory_limit"], worker["nthreads"]) for worker in workers]
+def _this_machine(processes: int | None, has_gpu: bool) -> tuple[list[_Process], str]:
+    """Return processes of this machine, one of them with its GPU, and how to call their memory."""
     from distributed.system import MEMORY_LIMIT
 
-    if processes is not None:
-        return [(MEMORY_LIMIT // max(processes, 1), 1)]
-    return [(MEMORY_LIMIT, int(CPU_COUNT))]
+    here = f"this machine ({platform.node()})"
+    if processes is None:
+        return [_Process(MEMORY_LIMIT, 1 if has_gpu else int(CPU_COUNT), has_gpu)], here
+    alike = [_Process(MEMORY_LIMIT // processes, 1, False)] * processes
+    if has_gpu:
+        alike[0] = alike[0]._replace(has_gpu=True)
+    return alike, f"one of {processes} processes on {here}"
 
 
-def _of_one_thread(limits: list[tuple[int | None, int]], share: float) -> int | None:
+def _measure(name: str) -> float:
+    """Return at which share of its limit a worker does something, 0 for never."""
+    return float(dask.config.get(f"distributed.worker.memory.{name}", None) or 0)
+
+
+def _least(processes: list[_Process], share: float) -> int | None:
     """Return what a process of one thread needs to hold as large blocks as each of all threads."""
     return min(
         (
-            PROCESS_BYTES + int(share * limit - PROCESS_BYTES) // max(threads, 1)
-            for limit, threads in limits
-            if limit
+            PROCESS_BYTES + int(share * process.limit - PROCESS_BYTES) // process.threads
+            for process in processes
+            if process.limit
         ),
         default=None,
     )
+
+
+def _origin(processes: list[_Process], share: float, whose: str) -> str:
+    """Say what `_least` is a part of."""
+    limited = [process for process in processes if process.limit]
+    if not limited:
+        return ""
+    least = min(limited, key=lambda process: process.limit / process.threads)
+    shared = f", shared by {least.threads} threads" if least.threads > 1 else ""
+    return f"{share:.0%} of the {format_bytes(least.limit)} of {whose}{shared}"
 
 
 def parsed_memory(memory: int | float | str | None) -> int | None:

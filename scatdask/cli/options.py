@@ -101,8 +101,9 @@ source_options = _together(
     click.option(
         "--memory",
         metavar="BYTES",
-        help="Memory of a worker process of one thread, such as 4GB; decides the size of blocks."
-        "  [default: from the workers, or a share of this machine's]",
+        help="Memory of a worker process of one thread, such as 4GB; decides the size of blocks. "
+        "For `init`, where the tasks run.  [default: from the workers, or a share of this "
+        "machine's]",
     ),
     click.option(
         "--missing-chunks",

@@ -19,11 +19,12 @@ def init(as_json: bool, overwrite: bool, **options: Any) -> None:
 
     Afterwards any number of `scatdask run IN.zarr OUT.zarr --block-range A:B`, in any order and
     at the same time, and `scatdask finalise` at the end: what a job array of a batch system can
-    do where there is no dask cluster.
+    do where there is no dask cluster. Give --memory: it cannot know what a thread has where those
+    runs are.
 
     \b
     Examples:
-      scatdask init in.zarr out.zarr --transform scattering1d --dim time -J 10 -Q 8
+      scatdask init in.zarr out.zarr --transform scattering1d --dim time -J 10 -Q 8 --memory 2GiB
     """  # noqa: D301 - \b keeps click from wrapping
     plan = make_job(options).init(overwrite=overwrite)
     emit(f"{plan}\nblocks 0:{plan.blocks} are to be computed", plan.to_dict(), as_json)

@@ -24,7 +24,7 @@ CPU = Abilities(versions=VERSIONS, without_gpu="no slot")
 
 
 def gpu(identity: str = "a") -> Abilities:
-    return Abilities(gpu="fast", gpu_identity=identity, versions=VERSIONS)
+    return Abilities("b", "fast", identity, gpu_memory=2**35, versions=VERSIONS)
 
 
 class FakeClient:
@@ -111,7 +111,8 @@ def test_tasks_are_routed_only_where_there_is_a_gpu(impatient):
     assert crew.is_routed
     assert crew.slots == {"gpu": BLOCKS_UNDER_WAY, "cpu": 2}
     assert sorted(client.resources) == [("a", "scatdask-cpu", 2), ("b", "scatdask-gpu", 3)]
-    assert str(crew) == "2 threads of dask workers, 1 GPUs (fast)"
+    assert str(crew) == "2 threads of dask workers on 2 machines, 1 GPUs (fast, 32.00 GiB)"
+    assert crew.gpus == {"b"}
     crew.look()
     assert not crew.is_routed
     assert crew.slots == {"gpu": 0, "cpu": 4}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import tracemalloc
 from pathlib import Path
 
 import dask
@@ -20,7 +21,7 @@ from scatdask.archive.gpu import BLOCKS_UNDER_WAY
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.pools import ThreadPool
 from scatdask.archive.work import Task
-from scatdask.arrays import accelerators
+from scatdask.arrays import accelerators, from_numpy
 from scatdask.errors import (
     DeviceLostWarning,
     NoWorkersWarning,
@@ -143,6 +144,45 @@ def test_one_thread_computes_while_others_read_and_write(channels, gpu_here, mon
     assert len(threads) == 1
 
 
+def test_host_takes_no_more_than_planned_while_all_blocks_are_written(
+    write_archive, gpu_here, monkeypatch
+):
+    samples = np.random.default_rng(0).standard_normal((6 * 8, 2**16)).astype("f4")
+    source = write_archive(xr.Dataset({"v": (("channel", "time"), samples)}), chunks={"channel": 8})
+    job = make_job(source)
+    plan = job.plan()
+    assert plan.blocks == 6
+    real_write, together = work_module.store.write, threading.Barrier(BLOCKS_UNDER_WAY)
+
+    def writing(*arguments):
+        together.wait(60)
+        return real_write(*arguments)
+
+    def on_device(transform, block, shape, pieces):
+        # Only what is moved: the device of a stand-in is the host's memory too.
+        arrays = [
+            np.zeros((8, *output.shape, *output.core_shape(shape)), "f4")
+            for output in transform.outputs
+        ]
+        return [from_numpy(array, like=find_stand_in().like) for array in arrays]
+
+    monkeypatch.setattr(work_module.store, "write", writing)
+    monkeypatch.setattr(gpu, "transform_block", on_device)
+    work = begin(job)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        pool = ThreadPool(BLOCKS_UNDER_WAY, "gpu")
+        outcomes = [outcome for _, outcome in pool(work, iter([Task(i, i) for i in range(6)]))]
+        peak = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert [outcome.failures for outcome in outcomes] == [[]] * 6
+    parts = plan.gpu_host_parts()
+    blocks = sum(parts[name] for name in ("slab", "source chunks", "output", "output chunks"))
+    assert blocks / 3 < peak <= blocks + parts["staging"]
+
+
 @pytest.fixture(scope="module")
 def cluster():
     """A cluster of two workers, "gpu" and "cpu", of one thread each."""
@@ -207,7 +247,7 @@ def test_faster_device_takes_more_blocks(channels, cluster, plug_in):
     job.run(cluster)
     counts = blocks_by_device(job)
     assert CHANNELS / 11 - 1 <= counts["cpu"] <= CHANNELS / 11 + 4, counts
-    assert f"1 threads of dask workers, 1 GPUs ({NAME})" in str(
+    assert f"1 threads of dask workers, 1 GPUs ({NAME}, 1.00 GiB)" in str(
         Ledger(job.request.target).runs()[-1]["pool"]
     )
     check_output(channels)

@@ -12,13 +12,16 @@ from hypothesis import strategies as st
 
 from scatdask import HarmonicScattering3D, Scattering1D, Scattering2D, TimeFrequencyScattering
 from scatdask.archive.blocking import make_layout, make_layouts
+from scatdask.archive.gpu import BLOCKS_UNDER_WAY
 from scatdask.archive.layout import Layout, StoredArray
 from scatdask.archive.memory import (
     ALLOCATOR_BYTES,
+    DRIVER_BYTES,
     PROCESS_BYTES,
     block_budget,
     decoding_memory,
     device_memory_parts,
+    gpu_host_parts,
     layout_memory,
     memory_parts,
     worker_bytes,
@@ -164,3 +167,37 @@ def test_on_a_device_slab_and_output_are_beside_the_workspace():
     assert set(parts) == {"slab", "filters", "workspace", "output"}
     assert parts["workspace"] > host["workspace"]
     assert parts["slab"] >= 64 * 4 * min(layout.at_once[0], 2**22)
+
+
+WIDE = stored({"station": 64, "time": 2**22}, {"station": 64, "time": 2**13})
+
+
+def test_host_of_a_gpu_holds_all_blocks_that_are_under_way_but_for_their_workspace():
+    transform = Scattering1D(J=8, Q=8)
+    layouts = make_layouts(transform, ("time",), {"v": WIDE}, 2**30)
+    parts = gpu_host_parts(transform, layouts, (WIDE,))
+    of_one = memory_parts(transform, layouts, (WIDE,))
+    assert "workspace" not in parts
+    assert (parts["process"], parts["driver"]) == (PROCESS_BYTES, DRIVER_BYTES)
+    slab = 64 * 4 * (layouts[0].lengths[0] + 2 * transform.halo)
+    assert parts["staging"] >= 2 * slab
+    blocks = sum(parts[name] for name in ("slab", "source chunks", "output", "output chunks"))
+    assert BLOCKS_UNDER_WAY * slab <= blocks < BLOCKS_UNDER_WAY * sum(of_one.values())
+
+
+def test_blocks_fit_the_host_of_a_gpu_too():
+    transform = Scattering1D(J=4)  # whose blocks are slabs and outputs above all
+    cpu_memory, gpu_memory = 2**30, 1200 * MIB
+    without = make_layouts(transform, ("time",), {"v": WIDE}, cpu_memory)
+    assert sum(gpu_host_parts(transform, without, (WIDE,)).values()) > gpu_memory
+    chosen = make_layouts(transform, ("time",), {"v": WIDE}, cpu_memory, gpu_memory)
+    taken = sum(gpu_host_parts(transform, chosen, (WIDE,)).values())
+    assert 0.5 * gpu_memory < taken <= gpu_memory
+    assert make_layouts(transform, ("time",), {"v": WIDE}, cpu_memory, 2**36) == without
+
+
+def test_host_of_a_gpu_that_holds_not_even_the_smallest_blocks():
+    with pytest.raises(
+        MemoryError, match=r"at least (\d+) MiB .*driver .* 400 MiB: .*device=\"cpu\""
+    ):
+        make_layouts(Scattering1D(J=8), ("time",), {"v": WIDE}, 2**30, 400 * MIB)

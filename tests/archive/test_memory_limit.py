@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import dask
 import distributed
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ import zarr
 
 from scatdask import Job, Scattering1D
 from scatdask.archive.memory import PROCESS_BYTES
-from scatdask.archive.worker_memory import worker_memory
+from scatdask.archive.worker_memory import find_room
 
 # A low-pass alone: what is cheapest. Others are held to their plans by tests/benchmarks.
 S = Scattering1D(J=3, max_order=1).select(lambda path: path.order == 0)
@@ -51,8 +50,6 @@ def test_archive_many_times_larger_than_the_limit_of_a_worker(tmp_path, times, w
     # A worker that comes to 95 % of its limit is killed. So many times larger than what it has
     # beside the process itself, or than all of it.
     with (
-        # Dask's profiler keeps what it saw in every second of an hour.
-        dask.config.set({"distributed.worker.profile.enabled": False}),
         distributed.LocalCluster(
             n_workers=1,
             threads_per_worker=1,
@@ -63,7 +60,7 @@ def test_archive_many_times_larger_than_the_limit_of_a_worker(tmp_path, times, w
         distributed.Client(cluster) as client,
     ):
         pids = client.run(os.getpid)
-        larger_than = LIMIT if whole else worker_memory(client) - PROCESS_BYTES
+        larger_than = LIMIT if whole else find_room(client).memory - PROCESS_BYTES
         n_chunks = times * larger_than // (8 * CHUNK) + 1
         write_archive(tmp_path / "in.zarr", n_chunks)
         job = Job(tmp_path / "in.zarr", tmp_path / "out.zarr", S, dim="time")

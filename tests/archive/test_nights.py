@@ -97,6 +97,19 @@ def test_nights_are_added_and_nothing_else_is_computed(tmp_path):
     assert (history["last"] - history["first"] + 1).sum() == again.blocks
 
 
+def test_memory_that_was_enough_is_enough_for_the_filters_of_more_lengths(tmp_path):
+    path, values = tmp_path / "in.zarr", samples(NIGHT + 1_111)
+    write(path, values[:, :NIGHT])
+    needed = job(path).plan().peak_memory
+    job(path, memory=needed).init()
+    append(path, values[:, NIGHT:], NIGHT)
+    longer = job(path, memory=needed)
+    assert needed < longer.plan().peak_memory < 1.1 * needed
+    assert longer.run().computed
+    with pytest.raises(MemoryError, match="begun with blocks for which a worker needs"):
+        job(path, memory=needed - 1).plan()
+
+
 def test_growth_of_an_unfinished_job_keeps_what_is_done(tmp_path):
     path, values = tmp_path / "in.zarr", samples(2 * NIGHT)
     write(path, values[:, :NIGHT])

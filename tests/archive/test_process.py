@@ -2,8 +2,12 @@ import ctypes
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
+
+from scatdask.archive import work
+from scatdask.archive.process import call_unseen
 
 PROGRAM = """
 import os, resource
@@ -32,3 +36,24 @@ def test_memory_is_not_mapped_anew_for_every_array_of_a_dask_worker():
     )
     pages = 20 * 8 * 2**18 / os.sysconf("SC_PAGE_SIZE")
     assert int(result.stdout) < pages / 10
+
+
+def test_call_in_a_thread_of_its_own_returns_and_raises_as_any_other():
+    assert call_unseen(divmod, 7, 2) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        call_unseen(divmod, 7, 0)
+
+
+def test_tasks_are_out_of_sight_of_the_profiler_of_their_worker(monkeypatch):
+    seen = []
+
+    def run_task(*_):
+        seen.append(threading.get_ident())
+        return work.Outcome([], [])
+
+    monkeypatch.setattr(work, "run_task", run_task)
+    monkeypatch.setattr(work, "prepare_process", lambda: None)
+    nothing = work.Work(None, None, None, (), (), "", "")
+    assert work.run_task_on_worker(nothing, work.Task(0, 0)) == work.Outcome([], [])
+    assert seen
+    assert seen[0] != threading.get_ident()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import dask
 import distributed
@@ -8,7 +9,7 @@ import pytest
 from dask.utils import parse_bytes
 
 from scatdask.archive.memory import PROCESS_BYTES
-from scatdask.archive.worker_memory import parsed_memory, worker_limit, worker_memory
+from scatdask.archive.worker_memory import find_room, parsed_memory
 from tests.archive.conftest import make_job
 
 GB = 10**9
@@ -19,6 +20,11 @@ def machine(monkeypatch):
     """A machine of 16 GB and 4 cores."""
     monkeypatch.setattr("distributed.system.MEMORY_LIMIT", 16 * GB)
     monkeypatch.setattr("scatdask.archive.worker_memory.CPU_COUNT", 4)
+
+
+def one_of(threads: int, memory: int) -> int:
+    """Return the memory of one of the threads of a process, the process included."""
+    return PROCESS_BYTES + (memory - PROCESS_BYTES) // threads
 
 
 def test_limits_and_threads_are_those_of_the_workers():
@@ -32,23 +38,33 @@ def test_limits_and_threads_are_those_of_the_workers():
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
-        assert worker_memory(client) == PROCESS_BYTES + (18 * GB // 10 - PROCESS_BYTES) // 2
+        room = find_room(client)
+        assert room.memory == one_of(2, 18 * GB // 10)
+        assert room.limit == one_of(2, 285 * GB // 100)
+        assert room.origin == "60% of the 2.79 GiB of the worker, shared by 2 threads"
         with dask.config.set({"distributed.worker.memory.target": 0.4}):
-            assert worker_memory(client) == PROCESS_BYTES + (12 * GB // 10 - PROCESS_BYTES) // 2
+            assert find_room(client).memory == one_of(2, 12 * GB // 10)
 
 
 def test_threads_of_this_process_share_this_machine(machine):
-    assert worker_memory() == PROCESS_BYTES + int(0.6 * 16 * GB - PROCESS_BYTES) // 4
+    room = find_room()
+    assert room.memory == one_of(4, int(0.6 * 16 * GB))
+    assert room.limit == 16 * GB  # as few as fit
+    assert "60% of the 14.90 GiB of this machine (" in room.origin
+    assert room.gpu_memory is None
 
 
 def test_processes_of_this_machine_share_it(machine):
-    assert worker_memory(processes=8) == int(0.6 * 2 * GB)
+    room = find_room(processes=8)
+    assert (room.memory, room.limit) == (int(0.6 * 2 * GB), int(0.95 * 2 * GB))
+    assert "1.86 GiB of one of 8 processes on this machine (" in room.origin
 
 
 def test_no_measures_of_dask_leave_some_room(machine):
     names = ("target", "spill", "pause", "terminate")
     with dask.config.set({f"distributed.worker.memory.{name}": False for name in names}):
-        assert worker_memory(processes=1) == int(0.9 * 16 * GB)
+        room = find_room(processes=1)
+        assert (room.memory, room.limit) == (int(0.9 * 16 * GB), 16 * GB)
 
 
 class Scheduler:
@@ -68,27 +84,41 @@ class Scheduler:
 
 
 def test_the_least_of_the_workers_counts():
-    assert worker_memory(Scheduler((8 * GB, 1), (2 * GB, 1), (16 * GB, 4))) == int(0.6 * 2 * GB)
-    many_threads = PROCESS_BYTES + int(0.6 * 16 * GB - PROCESS_BYTES) // 32
-    assert worker_memory(Scheduler((2 * GB, 1), (16 * GB, 32))) == many_threads
+    room = find_room(Scheduler((8 * GB, 1), (2 * GB, 1), (16 * GB, 4)))
+    assert (room.memory, room.limit) == (int(0.6 * 2 * GB), int(0.95 * 2 * GB))
+    assert room.origin == "60% of the 1.86 GiB of the least of 3 workers"
+    many_threads = find_room(Scheduler((2 * GB, 1), (16 * GB, 32)))
+    assert many_threads.memory == one_of(32, int(0.6 * 16 * GB))
 
 
-def test_workers_without_any_limit():
-    assert worker_memory(Scheduler((2 * GB, 1), (0, 1))) == int(0.6 * 2 * GB)
+def test_workers_without_any_limit(archive):
+    assert find_room(Scheduler((2 * GB, 1), (0, 1))).memory == int(0.6 * 2 * GB)
+    room = find_room(Scheduler((None, 1), (0, 1)))
+    assert (room.memory, room.limit) == (None, None)
+    request = replace(make_job(archive).request, room=room)
     with pytest.raises(ValueError, match=r"no memory limit: .*memory=\"4GB\""):
-        worker_memory(Scheduler((None, 1), (0, 1)))
-    assert worker_limit(Scheduler((None, 1))) is None
-
-
-def test_limits_are_those_at_which_workers_are_killed(machine):
-    assert worker_limit(Scheduler((2 * GB, 1), (4 * GB, 1))) == 2 * GB
-    assert worker_limit(Scheduler((2 * GB, 4))) == PROCESS_BYTES + (2 * GB - PROCESS_BYTES) // 4
-    assert worker_limit(processes=4) == 4 * GB
-    assert worker_limit() == 16 * GB  # in threads, as few as fit
+        request.consider(None)
+    assert replace(request, memory=GB).consider(None).plan.peak_memory <= GB
 
 
 def test_before_there_are_workers_this_machine_counts(machine):
-    assert worker_memory(Scheduler()) == worker_memory()
+    assert find_room(Scheduler()).memory == find_room().memory
+
+
+def test_blocks_of_a_gpu_share_what_its_worker_has_whatever_threads_it_has(machine):
+    workers = Scheduler((8 * GB, 4), (32 * GB, 64))
+    gpu = "tcp://10.0.0.1:1"
+    room = find_room(workers, gpus=[gpu])
+    assert room.memory == one_of(4, int(0.6 * 8 * GB))
+    assert (room.gpu_memory, room.gpu_limit) == (int(0.6 * 32 * GB), int(0.95 * 32 * GB))
+    alone = find_room(workers, gpus=[gpu], only_gpus=True)
+    assert alone.memory == alone.gpu_memory == room.gpu_memory
+    assert alone.limit == room.gpu_limit
+    here = find_room(gpus=["here"])
+    assert here.memory == here.gpu_memory == int(0.6 * 16 * GB)
+    assert here.limit == here.gpu_limit == 16 * GB
+    of_two = find_room(processes=2, gpus=["here"])
+    assert of_two.memory == of_two.gpu_memory == int(0.6 * 8 * GB)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +158,22 @@ def test_blocks_follow_from_what_memory_the_machine_has(archive, monkeypatch):
 
 def test_workers_that_are_smaller_than_the_plan_are_refused_before_any_work(archive, monkeypatch):
     monkeypatch.setattr("distributed.system.MEMORY_LIMIT", 400 * 2**20)
-    with pytest.raises(MemoryError, match=r"killed at 133 MiB .* smaller memory=, or"):
+    with pytest.raises(MemoryError, match=r"killed at 126 MiB .* smaller memory=, or"):
         make_job(archive, memory="1 GiB").run(workers=3)
     assert not (archive.parent / "out.zarr").exists()
+
+
+def test_job_that_has_begun_is_held_to_what_workers_are_killed_at(archive, monkeypatch):
+    def machine_of(memory: float) -> None:
+        monkeypatch.setattr("distributed.system.MEMORY_LIMIT", int(memory))
+
+    monkeypatch.setattr("scatdask.archive.worker_memory.CPU_COUNT", 1)
+    machine_of(320 * 2**20)
+    plan = make_job(archive).init()
+    assert plan.memory_origin.startswith("192.00 MiB, 60% of the 320.00 MiB of this machine (")
+    assert plan.memory_origin in str(plan)
+    machine_of(plan.peak_memory + 2**20)  # far less is found, and it fits
+    assert make_job(archive).run(blocks=(0, 1)).computed == 1
+    machine_of(plan.peak_memory - 2**20)
+    with pytest.raises(MemoryError, match="would be killed at"):
+        make_job(archive).run()

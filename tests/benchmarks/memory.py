@@ -35,7 +35,7 @@ def reset_peak() -> None:
 
 
 def measure(case: dict[str, Any]) -> dict[str, Any]:
-    """Run a job with one worker of one thread, and compare its peak with the plan.
+    """Run a job with one worker, of one thread if not said otherwise, and compare with the plan.
 
     Returns
     -------
@@ -43,7 +43,8 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
         ``peak`` and ``planned`` bytes, ``base`` (what the process held before the job, after a
         tiny one that imported everything), and their ratio.
     """
-    if hasattr(os, "sched_setaffinity"):
+    threads = case.get("threads", 1)
+    if threads == 1 and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
     import scatdask
     from scatdask.archive import Job
@@ -55,7 +56,7 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
 
         client = distributed.Client(
             distributed.LocalCluster(
-                n_workers=1, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+                n_workers=1, threads_per_worker=threads, dashboard_address=None, host="127.0.0.1"
             )
         )
     tiny = scatdask.Scattering1D(J=4)
@@ -71,17 +72,19 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
     job.run(client, progress=False, overwrite=True)
     peak = on_worker(peak_bytes)
     plan = job.plan()
+    planned_blocks = threads * plan.block_memory
+    planned = plan.peak_memory - plan.block_memory + planned_blocks
     if client is not None:
         client.cluster.close()
         client.close()
     return {
         "peak": peak,
         "base": base,
-        "planned": plan.peak_memory,
-        "planned_block": plan.block_memory,
+        "planned": planned,
+        "planned_block": planned_blocks,
         "parts": plan.memory_parts(),
-        "over_plan": peak / plan.peak_memory,
-        "block_over_plan": (peak - base) / plan.block_memory,
+        "over_plan": peak / planned,
+        "block_over_plan": (peak - base) / planned_blocks,
         "block": [plan.layouts[0].rows, *plan.layouts[0].lengths],
         "blocks": plan.blocks,
     }

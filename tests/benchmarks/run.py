@@ -223,6 +223,15 @@ MEMORY = {
 
 # Threads of the caller's process keep its allocator, which holds more than that of a worker.
 ALSO_IN_THREADS = ("one long channel, J=10", "J=12", "large source chunks")
+# In a worker of so many threads, too.
+THREADS = {
+    "one long channel, J=10": 4,
+    "small source chunks": 4,
+    "sharded source": 2,
+    "little memory": 2,
+    "images": 2,
+    "time and frequency": 2,
+}
 
 
 def kernel_rows(
@@ -339,13 +348,16 @@ def memory_rows(folder: str, trial: bool) -> list[dict[str, Any]]:
     for name, what in MEMORY.items():
         how = {k: what[k] for k in ("dtype", "scale_factor", "shards") if k in what}
         source = jobs.make_archive(folder, what["shape"], what["chunks"], **how)
-        for pool in (
-            ("cluster",) if trial or name not in ALSO_IN_THREADS else ("threads", "cluster")
-        ):
+        places = [("cluster", 1)]
+        if not trial:
+            places += [("threads", 1)] * (name in ALSO_IN_THREADS)
+            places += [("cluster", THREADS[name])] * (name in THREADS)
+        for pool, threads in places:
             case = {
                 "memory": "2 GiB",
                 **what,
                 "pool": pool,
+                "threads": threads,
                 "source": source,
                 "tiny": tiny,
                 "target": f"{folder}/memory.zarr",

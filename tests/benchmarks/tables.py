@@ -126,12 +126,13 @@ def tables(results: dict[str, Any]) -> str:
         )
     if rows := results.get("memory"):
         parts += _table(
-            f"Peak memory of a worker of one thread over the plan; target {PARTS['memory']}",
-            ["case", "pool", "block", "idle", "peak", "planned", "ratio", "beyond idle"],
+            f"Peak memory of a worker over the plan; target {PARTS['memory']}",
+            ["case", "pool", "threads", "block", "idle", "peak", "planned", "ratio", "beyond idle"],
             (
                 [
                     r["name"],
                     r["pool"],
+                    r["threads"],
                     " x ".join(map(str, r["block"])),
                     f"{r['base'] / 2**20:.0f} MiB",
                     f"{r['peak'] / 2**20:.0f} MiB",
