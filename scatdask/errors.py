@@ -57,6 +57,10 @@ class DeviceMemoryWarning(UserWarning):
     """A device had too little memory for a block, part of which was computed on the CPU."""
 
 
+class DeviceFailedWarning(UserWarning):
+    """A device failed while it computed a block, which the CPU of its worker computed then."""
+
+
 class DeviceLostWarning(UserWarning):
     """The last worker with a GPU has gone, so the CPUs compute its blocks."""
 

@@ -322,6 +322,8 @@ class Job:
             If the cluster has no workers yet.
         DeviceLostWarning
             If the last worker with a GPU went away, and CPUs compute its blocks.
+        DeviceFailedWarning, DeviceMemoryWarning
+            If a GPU failed or had too little memory, and the CPU of its worker computed instead.
         """
         _check_changed(changed)
         if blocks is not None and (overwrite or changed != "error"):

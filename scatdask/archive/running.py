@@ -38,14 +38,19 @@ class Tally:
     computed: int = 0
     spoilt: int = 0
     failures: dict[int, str] = field(default_factory=dict)
+    told: set[str] = field(default_factory=set)
 
     def add(self, outcome: Outcome) -> None:
-        """Count an outcome."""
+        """Count an outcome, and warn of what is new in it."""
         for receipt in outcome.receipts:
             self.computed += receipt.last - receipt.first + 1
             self.spoilt += receipt.missing > 0
             self.totals.update({name: getattr(receipt, name) for name in SUMS})
         self.failures.update(outcome.failures)
+        for notice in outcome.notices:
+            if str(notice) not in self.told:
+                self.told.add(str(notice))
+                warnings.warn(notice, stacklevel=4)
 
     @property
     def is_hopeless(self) -> bool:

@@ -24,7 +24,7 @@ from scatdask.archive.reducing import Reducing, places, values_of
 from scatdask.archive.retries import retries_so_far
 from scatdask.archive.source import read_block
 from scatdask.archive.source_kinds import Readable
-from scatdask.blocks import combine_sums, transform_block
+from scatdask.blocks import combine_sums, listening, transform_block
 from scatdask.blocks.function import Pieces
 from scatdask.errors import OutputExistsError
 from scatdask.transforms import Transform
@@ -88,11 +88,13 @@ class Outcome(NamedTuple):
     """What became of a task: receipts of its blocks, and the failed ones with their reasons.
 
     What it has written to an Icechunk repository comes with it, and is committed by the client.
+    What there is to warn of is shown by the client too.
     """
 
     receipts: list[Receipt]
     failures: list[tuple[int, str]]
     changes: bytes | None = None
+    notices: tuple[Warning, ...] = ()
 
 
 def run_task(work: Work, task: Task) -> Outcome:
@@ -112,20 +114,21 @@ def run_task(work: Work, task: Task) -> Outcome:
     failures = []
     own = _in_session_of_its_own(work)
     try:
-        for block in range(task.first, task.last + 1):
-            try:
-                receipts.append(run_block(own, block))
-            except Exception as error:
-                if ends_the_run(error):
-                    raise
-                failures.append((block, f"{type(error).__name__}: {error}"))
+        with listening() as heard:
+            for block in range(task.first, task.last + 1):
+                try:
+                    receipts.append(run_block(own, block))
+                except Exception as error:
+                    if ends_the_run(error):
+                        raise
+                    failures.append((block, f"{type(error).__name__}: {error}"))
     finally:
-        if receipts:
-            _note_environment(work, receipts[0].environment)
+        for name in {receipt.environment for receipt in receipts}:
+            _note_environment(work, name)
         if own is work:
             Ledger(work.target).mark(work.output, merge(receipts))
         release_memory()
-    return Outcome(receipts, failures, None if own is work else _written(own))
+    return Outcome(receipts, failures, None if own is work else _written(own), tuple(heard))
 
 
 def _in_session_of_its_own(work: Work) -> Work:
@@ -150,8 +153,9 @@ def ends_the_run(error: BaseException) -> bool:
 
 @lru_cache(maxsize=64)
 def _note_environment(work: Work, name: str) -> None:
-    """Record the environment of this process, once a run."""
-    Ledger(work.target).note_environment(name, environment(work.device))
+    """Record an environment of this process, once a run."""
+    described = next(e for e in map(environment, ("cpu", work.device)) if identity(e) == name)
+    Ledger(work.target).note_environment(name, described)
 
 
 def run_task_on_worker(work: Work, task: Task) -> Outcome:
@@ -176,7 +180,7 @@ def run_block(work: Work, block: int) -> Receipt:
     """
     started, repeated = time.time(), retries_so_far()
     layout, names, own = work.locate(block)
-    arrays, read, compute, n_bytes = compute_block(
+    arrays, read, compute, n_bytes, device = compute_block(
         work.source, work.transform, layout, own, work.run, work.device
     )
     start = time.perf_counter()
@@ -203,7 +207,7 @@ def run_block(work: Work, block: int) -> Receipt:
         bytes_stored=stored,
         missing=missing,
         retries=retries_so_far() - repeated,
-        environment=identity(environment(work.device)),
+        environment=identity(environment(device)),
     )
 
 
@@ -214,7 +218,7 @@ def compute_block(
     block: int,
     run: str | None = None,
     device: str = "cpu",
-) -> tuple[list[np.ndarray], float, float, int]:
+) -> tuple[list[np.ndarray], float, float, int, str]:
     """Read and transform one block, in a run or by itself.
 
     Returns
@@ -225,17 +229,20 @@ def compute_block(
         Seconds.
     n_bytes : int
         Bytes read, decoded.
+    where : {"cpu", "gpu"}
+        Which device did it: the CPU also where the other one failed.
     """
     batch = layout.batch(block)
     read = compute = 0.0
-    n_bytes = 0
+    n_bytes, where = 0, device
     total: list[np.ndarray] | None = None
     for part in layout.parts(transform, block):
         t0 = time.perf_counter()
         pieces = read_block(source, layout.variable, layout.dims, part, batch, run)
         t1 = time.perf_counter()
         if device == "gpu":
-            arrays, seconds = transform_on_gpu(transform, part, layout.shape, pieces)
+            arrays, seconds, did = transform_on_gpu(transform, part, layout.shape, pieces)
+            where = min(where, did)
         else:
             arrays = transform_block(transform, part, layout.shape, pieces)
             seconds = time.perf_counter() - t1
@@ -250,7 +257,7 @@ def compute_block(
     if transform.outputs[0].stride is None:
         total = [combine_sums(transform, total[0], layout.shape)]
     lengths = tuple(part.stop - part.start for part in batch.values())
-    return [a.reshape(*lengths, *a.shape[1:]) for a in total], read, compute, n_bytes
+    return [a.reshape(*lengths, *a.shape[1:]) for a in total], read, compute, n_bytes, where
 
 
 def _n_bytes(pieces: Pieces) -> int:

@@ -18,6 +18,7 @@ from scatdask.arrays.memory import (
     MMAP_BYTES,
     batch_bytes,
     free_memory,
+    is_device_failure,
     is_out_of_memory,
     release_memory,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "free_memory",
     "from_numpy",
     "is_cupy",
+    "is_device_failure",
     "is_numpy",
     "is_out_of_memory",
     "is_surely",

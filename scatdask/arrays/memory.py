@@ -77,6 +77,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     return name == "OutOfMemoryError" and library in ("cupy", "torch")
 
 
+def is_device_failure(error: BaseException) -> bool:
+    """Say whether a device failed, as it does from then on in a process that had an error there."""
+    library, name = type(error).__module__.partition(".")[0], type(error).__name__
+    of_cuda = ("CUDARuntimeError", "CUDADriverError", "CuFFTError", "CUBLASError")
+    return library.startswith("cupy") and name in of_cuda
+
+
 def release_memory(x: AnyArray) -> None:
     """Give back what the allocator of the device of `x` holds unused, work areas included."""
     if is_cupy(x):

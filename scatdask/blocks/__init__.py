@@ -2,6 +2,7 @@
 
 from scatdask.blocks.function import check_dtype, combine_sums, transform_array, transform_block
 from scatdask.blocks.geometry import Block, Grid, Slab, block_of, fast_length, slab
+from scatdask.blocks.notices import listening, tell
 from scatdask.blocks.parts import device_parts
 from scatdask.blocks.sizing import (
     array_memory,
@@ -24,8 +25,10 @@ __all__ = [
     "combine_sums",
     "device_parts",
     "fast_length",
+    "listening",
     "shortest_lengths",
     "slab",
+    "tell",
     "transform_array",
     "transform_block",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -18,6 +17,7 @@ from scatdask.arrays import (
     is_out_of_memory,
 )
 from scatdask.blocks.geometry import Block
+from scatdask.blocks.notices import tell
 from scatdask.errors import DeviceMemoryWarning
 from scatdask.transforms import Transform
 
@@ -80,11 +80,11 @@ def in_parts(
                 at_once = min(at_once, stop - start) // 2
                 continue
             if not has_warned:
-                warnings.warn(
-                    "a device has too little free memory for one signal of a block, which is "
-                    "computed on the CPU: free memory there, or use smaller blocks",
-                    DeviceMemoryWarning,
-                    stacklevel=2,
+                tell(
+                    DeviceMemoryWarning(
+                        "a device has too little free memory for one signal of a block, which is "
+                        "computed on the CPU: free memory there, or use smaller blocks"
+                    )
                 )
                 has_warned = True
             outputs = on_host(start, stop)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import distributed
+import numpy as np
 
 from scatdask.arrays import accelerators
 from scatdask.arrays.accelerators import Accelerator
@@ -34,6 +35,11 @@ def find_none() -> Accelerator:
     raise LookupError("no device is plugged in")
 
 
+def cuda_error(name: str) -> Exception:
+    """Return an error as CuPy's are."""
+    return type(name, (RuntimeError,), {"__module__": "cupy"})("cudaErrorIllegalAddress")
+
+
 class StandIn(distributed.WorkerPlugin):
     """Plug a stand-in into the worker of the name "gpu", as long as a file exists.
 
@@ -45,12 +51,17 @@ class StandIn(distributed.WorkerPlugin):
         How long a block is to take, at least.
     times_slower : int
         How many blocks the stand-in is to have done for each of a CPU.
+    failure : str
+        Class of an error that the stand-in ends with, by CuPy's name for it.
     """
 
     name = "stand-in"
 
-    def __init__(self, socket: Path, seconds: float = 0.0, times_slower: int = 0) -> None:
+    def __init__(
+        self, socket: Path, seconds: float = 0.0, times_slower: int = 0, failure: str = ""
+    ) -> None:
         self.socket, self.seconds, self.times_slower = socket, seconds, times_slower
+        self.failure = failure
 
     def setup(self, worker: distributed.Worker) -> None:
         from scatdask.archive import gpu, work
@@ -63,6 +74,9 @@ class StandIn(distributed.WorkerPlugin):
 
     def _on_gpu(self, *arguments: Any) -> Any:
         time.sleep(self.seconds)
+        pieces = arguments[-1]
+        if self.failure and not isinstance(pieces[0], np.ndarray):
+            raise cuda_error(self.failure)
         arrays = transform_block(*arguments)
         if self.socket.exists():
             with self.socket.open("a") as file:

@@ -23,7 +23,10 @@ from scatdask.archive.pools import ThreadPool
 from scatdask.archive.work import Task
 from scatdask.arrays import accelerators, from_numpy
 from scatdask.errors import (
+    BlocksFailedError,
+    DeviceFailedWarning,
     DeviceLostWarning,
+    DeviceMemoryWarning,
     NoWorkersWarning,
     WorkersLostError,
     WorkerVersionError,
@@ -283,6 +286,34 @@ def test_blocks_of_the_last_gpu_go_to_cpus(channels, cluster, plug_in, monkeypat
     assert counts["gpu"] >= 1
     assert sum(counts.values()) == CHANNELS
     check_output(channels)
+
+
+@pytest.mark.parametrize(
+    ("failure", "warning", "words"),
+    [
+        ("CUDARuntimeError", DeviceFailedWarning, "cudaErrorIllegalAddress.*start that worker"),
+        ("OutOfMemoryError", DeviceMemoryWarning, "too little free memory for a block"),
+    ],
+)
+def test_blocks_of_a_gpu_that_fails_go_to_its_cpu_and_the_client_says_so_once(
+    channels, cluster, plug_in, failure, warning, words
+):
+    plug_in(failure=failure)
+    job = make_job(channels)
+    with pytest.warns(warning, match=words) as told:
+        job.run(cluster, device="gpu")
+    assert len(told) == 1
+    assert blocks_by_device(job) == {"gpu": 0, "cpu": CHANNELS}
+    check_output(channels)
+
+
+def test_block_that_fails_of_another_reason_fails(channels, gpu_here, monkeypatch):
+    def failing(*arguments):
+        raise ValueError("not the GPU's")
+
+    monkeypatch.setattr(gpu, "transform_block", failing)
+    with pytest.raises(BlocksFailedError, match="ValueError: not the GPU's"):
+        make_job(channels).run(device="gpu")
 
 
 def test_lost_gpu_ends_a_run_that_asked_for_one(channels, cluster, plug_in, monkeypatch):
