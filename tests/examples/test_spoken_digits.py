@@ -25,8 +25,23 @@ def test_folder_without_recordings(example, tmp_path):
         example.read(tmp_path)
 
 
-def test_digits_are_told_apart(example, data_folder, tmp_path):
+@pytest.fixture
+def recordings(data_folder):
     folder = data_folder / "fsdd"
     if not folder.is_dir():
         pytest.skip(f"no recordings at {folder}")
-    assert example.classify(folder, tmp_path) >= 0.95
+    return folder
+
+
+def test_digits_are_told_apart_by_a_few_recordings_of_each(example, recordings, tmp_path):
+    few = tmp_path / "few"
+    few.mkdir()
+    for index in range(2, 13):  # by the example's rule three are for testing, eight to learn from
+        for path in recordings.glob(f"*_{index}.wav"):
+            (few / path.name).symlink_to(path)
+    assert example.classify(few, tmp_path) >= 0.9
+
+
+@pytest.mark.slow
+def test_digits_are_told_apart(example, recordings, tmp_path):
+    assert example.classify(recordings, tmp_path) >= 0.95

@@ -15,7 +15,7 @@ LONG = [pytest.mark.slow, pytest.mark.timeout(3600)]
 def test_scheduler_is_killed_and_a_new_cluster_goes_on(archive, count, tmp_path, kills, cluster):
     target, killed, before = archive.new_target(), 0, 0
     while killed < kills:
-        with Cluster(tmp_path / str(killed), nanny=False) as doomed:
+        with Cluster(tmp_path / str(killed), workers=1, nanny=False) as doomed:
             doomed.plug(Slow(0.05))
             run = archive.start(target, "--scheduler", doomed.address)
             try:

@@ -39,7 +39,7 @@ def test_centre_and_variances_are_along_the_axes():
         assert var_y * var_x - covariance**2 == pytest.approx(wavelet.sigma**2 * across)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     L=st.sampled_from([1, 2, 3, 4, 5, 8, 12, 16]),
     j=st.integers(0, 3),
@@ -58,7 +58,7 @@ def test_response_is_that_of_samples_in_space(L, j, direction, log2_rate, shape,
     np.testing.assert_allclose(sampled.dense(), expected, atol=20 * tolerance + 1e-12)
 
 
-@pytest.mark.parametrize("L", [1, 2, 3, 8, 32])
+@pytest.mark.parametrize("L", [1, 2, 3, 8])
 def test_response_is_exactly_zero_at_frequency_zero(L):
     for wavelet in morlet_bank2d(3, L)[:: max(L // 4, 1)]:
         for rate in (1, 4):
@@ -95,7 +95,7 @@ def test_the_box_holds_what_exceeds_the_tolerance(L, tolerance):
 
 
 def test_few_terms_hold_a_filter_of_any_size():
-    for wavelet in morlet_bank2d(2, 8):
+    for wavelet in morlet_bank2d(2, 8)[::3]:
         small = sample_morlet2d(wavelet, (64, 64), tolerance=1e-8)
         large = sample_morlet2d(wavelet, (4096, 2048), tolerance=1e-8)
         assert large.left.shape[1] == small.left.shape[1] <= 40

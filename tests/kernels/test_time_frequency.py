@@ -72,7 +72,7 @@ def test_kernel_in_single_precision(rng, case):
     assert worst_path(found, expected) < 2e-5
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     J=st.integers(1, 6),
     J_fr=st.integers(1, 3),
@@ -175,7 +175,7 @@ def test_offset_goes_back_into_order_zero_only(xp, rng):
 # Selected paths
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(data=st.data(), case=st.sampled_from(CASES))
 def test_selected_paths_are_those_of_the_whole(data, case):
     everything = transform_of(case)

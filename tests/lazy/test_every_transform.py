@@ -103,9 +103,9 @@ def check(case, data, most_chunks, most_blocks):
 # For each kind what draws it, how many cases, chunks along an axis, and blocks along an axis.
 KINDS = {
     "signals": (signals, 25, 50, 8),
-    "images": (images, 25, 8, 3),
-    "volumes": (volumes, 12, 4, 2),
-    "joint": (joint, 25, 30, 5),
+    "images": (images, 15, 8, 3),
+    "volumes": (volumes, 10, 4, 2),
+    "joint": (joint, 15, 30, 5),
 }
 
 

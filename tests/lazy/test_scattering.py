@@ -45,7 +45,7 @@ def check_chunking(case, kind):
     assert [a.shape for a in lazy] == [a.shape for a in first]
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(cases(), st.sampled_from(["white", "brown"]))
 def test_any_chunking_equals_one_array(case, kind):
     check_chunking(case, kind)
