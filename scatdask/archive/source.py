@@ -58,21 +58,34 @@ def open_source(location: Location, *, decode_times: bool) -> xr.Dataset:
         readable_store(location),
         chunks=None,
         consolidated=group.metadata.consolidated_metadata is not None,
+        zarr_format=group.metadata.zarr_format,
         decode_times=decode_times,
         create_default_indexes=False,
     )
 
 
-def _opened(source: Readable, run: str) -> xr.Dataset:
+def _opened(source: Readable, run: str, variable: str) -> xr.Dataset:
     """Open a source once a process, however many threads ask for it at the same time."""
     with _opening:
-        return _opened_before(source, run)
+        dataset = _opened_before(source, run)
+        if variable not in dataset:
+            # Zarr leaves out an array whose metadata a store says that it does not have.
+            _opened_before.cache_clear()
+            dataset = _opened_before(source, run)
+        return dataset
 
 
 @lru_cache(maxsize=16)
 def _opened_before(source: Readable, run: str) -> xr.Dataset:
     """Open a source; `run` keeps one that was written anew from being taken for the old."""
-    return try_again(lambda: source.open(decode_times=False), is_known_to_exist=True)
+
+    def open_it() -> xr.Dataset:
+        try:
+            return source.open(decode_times=False)
+        except KeyError as error:  # an array without attributes: it had them when the run began
+            raise FileNotFoundError(f"metadata of the source is missing: {error}") from error
+
+    return try_again(open_it, is_known_to_exist=True)
 
 
 def read_block(
@@ -112,7 +125,7 @@ def read_block(
     MissingChunksError
         If one does not exist, in a location that is complete.
     """
-    dataset = source.open(decode_times=False) if run is None else _opened(source, run)
+    dataset = source.open(decode_times=False) if run is None else _opened(source, run, variable)
     array = dataset[variable]
     rows = math.prod(part.stop - part.start for part in batch.values())
 

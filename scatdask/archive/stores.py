@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 
 from zarr.abc.buffer import Buffer, BufferPrototype
 from zarr.abc.store import ByteRequest, Store
+from zarr.buffer import default_buffer_prototype
 from zarr.storage import FsspecStore, LocalStore, ObjectStore, WrapperStore
 
 from scatdask.archive.faults import Fault, fault_of, storage_error
@@ -85,10 +86,14 @@ class PatientStore(WrapperStore[Store]):
             raise
 
     async def get(
-        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
+        self,
+        key: str,
+        prototype: BufferPrototype | None = None,
+        byte_range: ByteRequest | None = None,
     ) -> Buffer | None:
         """Read an object, or a part of it; None if it does not exist."""
-        value = await self._read(key, prototype, byte_range)
+        # xarray names no prototype where it looks for the dimensions of NCZarr.
+        value = await self._read(key, prototype or default_buffer_prototype(), byte_range)
         if value is not None and not len(value) and is_chunk(key):
             raise ChunkError(f"chunk {key!r} in {self.place!r} is empty")
         return value

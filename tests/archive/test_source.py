@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -9,6 +11,7 @@ from scatdask.archive import retries
 from scatdask.archive import source as sources
 from scatdask.archive.locations import Location
 from scatdask.archive.source_kinds import ZarrSource
+from scatdask.archive.stores import PatientStore
 from scatdask.blocks import Slab
 from scatdask.errors import ChunkError, MissingChunksError
 
@@ -143,3 +146,57 @@ def test_fingerprint_knows_the_source_by_its_metadata(write_archive):
         sources.fingerprint(Location.of(p), ("velocity",), ("time",)) for p in (one, same, other)
     ]
     assert marks[0] == marks[1] != marks[2]
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list[str]:
+    """Return a list of the keys that stores are asked for."""
+    keys: list[str] = []
+    read = PatientStore._read
+
+    async def counting(self, key, *arguments):
+        keys.append(key)
+        return await read(self, key, *arguments)
+
+    monkeypatch.setattr(PatientStore, "_read", counting)
+    return keys
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("consolidated", [True, False])
+def test_metadata_that_may_be_missing_is_not_asked_for_again(
+    write_archive, asked, zarr_format, consolidated
+):
+    path = write_archive(zarr_format=zarr_format, consolidated=consolidated)
+    sources.open_source(Location.of(path), decode_times=False)
+    # Once to see what kind of group it is, and once to open it.
+    assert max(Counter(asked).values()) <= 2
+    assert max([asked.count(key) for key in asked if "/" in key], default=0) <= 1
+
+
+@pytest.mark.filterwarnings("ignore:Object at velocity is not recognized")
+@pytest.mark.parametrize("key", ["velocity/.zattrs", "velocity/.zarray", ".zgroup"])
+def test_metadata_that_a_store_does_not_find_once(write_archive, monkeypatch, key):
+    monkeypatch.setattr(retries, "_FIRST_WAIT", 0.0)
+    path = write_archive(zarr_format=2, consolidated=False)
+    read, failed = PatientStore._read, []
+
+    async def forgetful(self, asked, *arguments):
+        if asked == key and not failed:
+            failed.append(key)
+            return None
+        return await read(self, asked, *arguments)
+
+    monkeypatch.setattr(PatientStore, "_read", forgetful)
+    source, block = ZarrSource(Location.of(path)), (Slab(0, 4, 0, 4, ((0, 4),), 4),)
+    batch = {"channel": slice(0, 1)}
+    (samples,) = sources.read_block(source, "velocity", ("time",), block, batch, str(path))
+    assert failed
+    with xr.open_zarr(path, consolidated=False) as archive:
+        np.testing.assert_array_equal(samples, archive.velocity[:1, :4])
+
+
+def test_array_without_names_of_dimensions(tmp_path):
+    zarr.create_group(tmp_path / "in.zarr", zarr_format=2).create_array("v", data=np.zeros(100))
+    with pytest.raises(KeyError, match="_ARRAY_DIMENSIONS"):
+        sources.open_source(Location.of(tmp_path / "in.zarr"), decode_times=True)
