@@ -64,10 +64,10 @@ def _in_place(fft: Any, **options: Any) -> SimpleNamespace:
             return fft.fft(a, axis=axes[0], overwrite_x=True, **options)
         return fft.fftn(a, axes=axes, overwrite_x=True, **options)
 
-    def ifftn(a: AnyArray, *, axes: tuple[int, ...]) -> AnyArray:
+    def ifftn(a: AnyArray, *, axes: tuple[int, ...], norm: str = "backward") -> AnyArray:
         if len(axes) == 1:
-            return fft.ifft(a, axis=axes[0], overwrite_x=True, **options)
-        return fft.ifftn(a, axes=axes, overwrite_x=True, **options)
+            return fft.ifft(a, axis=axes[0], norm=norm, overwrite_x=True, **options)
+        return fft.ifftn(a, axes=axes, norm=norm, overwrite_x=True, **options)
 
     return SimpleNamespace(
         rfft=lambda a: fft.rfft(a, **options),

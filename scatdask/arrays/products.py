@@ -15,12 +15,12 @@ from scatdask.arrays.namespaces import AnyArray, array_namespace, from_numpy, is
 _ONE_THREAD = 2**18
 
 
-def matmul(a: AnyArray, b: AnyArray) -> AnyArray:
-    """Return the matrix product in the full precision of its factors."""
+def matmul(a: AnyArray, b: AnyArray, out: np.ndarray | None = None) -> AnyArray:
+    """Return the matrix product in the full precision of its factors; `out` is for NumPy only."""
     if is_numpy(a):
         if b.ndim == 2:
-            return _small_products(a, b)
-        return _by_columns(a, b) if a.ndim == 2 else a @ b
+            return _small_products(a, b, out)
+        return _by_columns(a, b, out) if a.ndim == 2 else np.matmul(a, b, out=out)
     if compat.is_jax_array(a):
         # On GPUs and TPUs its default is to round the factors to ten bits or less.
         return array_namespace(a).matmul(a, b, precision="highest")
@@ -49,13 +49,14 @@ def _small_products(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None)
     return out
 
 
-def _by_columns(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _by_columns(a: np.ndarray, b: np.ndarray, out: np.ndarray | None) -> np.ndarray:
     """Multiply one matrix by stacks of others by small products, some columns at a time."""
     (m, n), columns = a.shape, b.shape[-1]
     size = max(_ONE_THREAD // max(m * n, 1) // 16, 1) * 16
     if columns <= size:
-        return np.matmul(a, b)
-    out = np.empty((*b.shape[:-2], m, columns), np.result_type(a, b))
+        return np.matmul(a, b, out=out)
+    if out is None:
+        out = np.empty((*b.shape[:-2], m, columns), np.result_type(a, b))
     for first in range(0, columns, size):
         some = np.s_[..., first : first + size]
         np.matmul(a, b[some], out=out[some])

@@ -9,17 +9,16 @@ import functools
 import itertools
 import math
 import operator
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
-from scatdask.arrays import AnyArray, Like, array_namespace, from_numpy, matmul
+from scatdask.arrays import AnyArray, Like, array_namespace, from_numpy, is_numpy, matmul
 from scatdask.filters import gaussian, low_pass_taps
 from scatdask.kernels.keep import Keep
 from scatdask.transforms import Scattering2D
-from scatdask.transforms.cost2d import GROUP
+from scatdask.transforms.cost2d import GROUPS
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +31,11 @@ class AxisSmoother:
         For each group of outputs the ranges of samples that it needs, two where it goes around a
         periodic image, and for each of them a matrix: (outputs, samples) along the second last
         axis, (samples, outputs) along the last.
+    axis : {-2, -1}
     """
 
     groups: tuple[tuple[tuple[int, int, AnyArray], ...], ...]
+    axis: int
 
     @property
     def span(self) -> slice:
@@ -45,9 +46,38 @@ class AxisSmoother:
     def within(self, part: slice) -> AxisSmoother:
         """Return the same for the samples of a range that covers the span."""
         first = part.start
-        return AxisSmoother(
-            tuple(tuple((a - first, b - first, m) for a, b, m in group) for group in self.groups)
-        )
+        groups = tuple(tuple((a - first, b - first, m) for a, b, m in g) for g in self.groups)
+        return AxisSmoother(groups, self.axis)
+
+    def __call__(self, samples: AnyArray) -> AnyArray:
+        """Return the outputs of images, shape (batch, height, width)."""
+        if not is_numpy(samples):
+            xp = array_namespace(samples)
+            parts = [
+                functools.reduce(operator.add, (self._product(samples, *part) for part in group))
+                for group in self.groups
+            ]
+            return parts[0] if len(parts) == 1 else xp.concat(parts, axis=self.axis)
+        counts = [group[0][2].shape[self.axis] for group in self.groups]
+        shape = list(samples.shape)
+        shape[self.axis] = sum(counts)
+        outputs = np.empty(shape, samples.dtype)
+        last = 0
+        for count, (part, *rest) in zip(counts, self.groups, strict=True):
+            first, last = last, last + count
+            out = outputs[:, first:last] if self.axis == -2 else outputs[:, :, first:last]
+            self._product(samples, *part, out=out)
+            for other in rest:
+                out += self._product(samples, *other)
+        return outputs
+
+    def _product(
+        self, samples: AnyArray, a: int, b: int, matrix: AnyArray, out: np.ndarray | None = None
+    ) -> AnyArray:
+        """Multiply samples [a, b) by a matrix."""
+        if self.axis == -2:
+            return matmul(matrix, samples[:, a:b, :], out)
+        return matmul(samples[:, :, a:b], matrix, out)
 
 
 def axis_smoother(
@@ -79,7 +109,7 @@ def axis_smoother(
     """
     first, last = outputs
     half = len(taps) // 2
-    n_groups = -(-(last - first) // max(GROUP, 2 * half // step))
+    n_groups = -(-(last - first) // max(GROUPS[axis], 2 * half // step))
     edges = [first + (last - first) * group // n_groups for group in range(n_groups + 1)]
     groups = []
     for start, stop in itertools.pairwise(edges):
@@ -87,13 +117,12 @@ def axis_smoother(
         matrix = np.zeros((stop - start, high - low))
         for row in range(stop - start):
             matrix[row, row * step : row * step + len(taps)] = taps
-        groups.append(
-            tuple(
-                (a, b, from_numpy((part if axis == -2 else part.T).astype(dtype), like=like))
-                for a, b, part in _around(matrix, low, n)
-            )
-        )
-    return AxisSmoother(tuple(groups))
+        group = []
+        for a, b, part in _around(matrix, low, n):
+            values = np.array(part if axis == -2 else part.T, dtype, order="C")
+            group.append((a, b, from_numpy(values, like=like)))
+        groups.append(tuple(group))
+    return AxisSmoother(tuple(groups), axis)
 
 
 def _around(matrix: np.ndarray, low: int, n: int) -> list[tuple[int, int, np.ndarray]]:
@@ -107,10 +136,6 @@ def _around(matrix: np.ndarray, low: int, n: int) -> list[tuple[int, int, np.nda
     return [((low + a) % n, (low + a) % n + b - a, matrix[:, a:b]) for a, b in ranges if b > a]
 
 
-def _total(parts: Iterable[AnyArray]) -> AnyArray:
-    return functools.reduce(operator.add, parts)
-
-
 @dataclass(frozen=True, eq=False)
 class Average:
     """Low-pass and decimation of images of one shape."""
@@ -118,20 +143,16 @@ class Average:
     along_y: AxisSmoother
     along_x: AxisSmoother
 
+    @cached_property
+    def _columns(self) -> tuple[slice, AxisSmoother]:
+        """The columns that any output needs, and what averages those."""
+        columns = self.along_x.span
+        return columns, self.along_x.within(columns)
+
     def __call__(self, samples: AnyArray) -> AnyArray:
         """Return the wanted outputs of images, shape (batch, height, width)."""
-        xp = array_namespace(samples)
-        columns = self.along_x.span
-        rows = [
-            _total(matmul(matrix, samples[:, a:b, columns]) for a, b, matrix in group)
-            for group in self.along_y.groups
-        ]
-        half_way = rows[0] if len(rows) == 1 else xp.concat(rows, axis=-2)
-        parts = [
-            _total(matmul(half_way[:, :, a:b], matrix) for a, b, matrix in group)
-            for group in self.along_x.within(columns).groups
-        ]
-        return parts[0] if len(parts) == 1 else xp.concat(parts, axis=-1)
+        columns, along_x = self._columns
+        return along_x(self.along_y(samples[:, :, columns]))
 
 
 def averages(

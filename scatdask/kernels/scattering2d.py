@@ -24,17 +24,17 @@ from scatdask.kernels.averages2d import averages
 from scatdask.kernels.keep import Keep
 from scatdask.kernels.operations2d import (
     AXES,
-    FoldedFilter2D,
+    Filter2D,
     filtered_modulus2d,
     fold_filter2d,
-    spectrum_blocks,
+    laid_out_spectrum,
 )
 from scatdask.kernels.writer import Writer
 from scatdask.transforms import Scattering2D
-from scatdask.transforms.cost2d import wavelets_at_once
+from scatdask.transforms.cost2d import PARENTS, wavelets_at_once
 from scatdask.transforms.scattering2d import Branch2D
 
-Filters = dict[tuple[int, int], FoldedFilter2D]
+Filters = dict[tuple[int, int], Filter2D]
 
 
 def sampled_filters(transform: Scattering2D, shape: tuple[int, ...], like: AnyArray) -> Filters:
@@ -131,7 +131,8 @@ class _Cascade:
         rate = transform.rate(branch.j)
         filters = {n1: self.filters[1, n1] for n1 in branch.wavelets}
         blocks = self.blocks(half, self.shape[1], filters, "blocks")
-        for members in self._batches(branch.wavelets, self.rows, rate):
+        memory = self.budget * (PARENTS if branch.children else 1)
+        for members in self._batches(branch.wavelets, self.rows, rate, memory):
             some = [filters[n1] for n1 in members]
             modulus1 = filtered_modulus2d(blocks, some, self.scratch, "modulus1")
             paths = [path_of.get((n1,)) for n1 in members]
@@ -155,22 +156,22 @@ class _Cascade:
         path_of, rate2 = self.transform.path_of, self.transform.rate(j2)
         filters = {n2: self.filters[rate1, n2] for n2 in children}
         blocks = self.blocks(half, self.shape[1] // rate1, filters, "blocks1")
-        for members in self._batches(children, half.shape[0], rate2):
+        for members in self._batches(children, half.shape[0], rate2, self.budget):
             some = [filters[n2] for n2 in members]
             modulus2 = filtered_modulus2d(blocks, some, self.scratch, "modulus2")
             paths = [path_of[n1, n2] for n2 in members for n1 in parents]
             self.writer.put(paths, self.averages[rate2](modulus2))
 
     def blocks(
-        self, half: AnyArray, width: int, filters: dict[int, FoldedFilter2D], name: str
+        self, half: AnyArray, width: int, filters: dict[int, Filter2D], name: str
     ) -> AnyArray:
         """Lay half spectra out for some filters."""
-        return spectrum_blocks(half, width, list(filters.values()), self.scratch, name)
+        return laid_out_spectrum(half, width, list(filters.values()), self.scratch, name)
 
     def _batches(
-        self, members: tuple[int, ...], batch: int, rate: int
+        self, members: tuple[int, ...], batch: int, rate: int, memory: int
     ) -> Iterator[tuple[int, ...]]:
-        """Cut wavelets that a batch of images goes through into batches that fit the cache."""
-        size = wavelets_at_once(self.transform, len(members), batch, self.shape, rate, self.budget)
+        """Cut wavelets that a batch of images goes through into batches that fit some memory."""
+        size = wavelets_at_once(self.transform, len(members), batch, self.shape, rate, memory)
         for start in range(0, len(members), size):
             yield members[start : start + size]

@@ -21,9 +21,12 @@ BAND_BYTES = 2**18
 # Separable terms of which a wavelet consists, at most, for each direction of the bank: the more
 # there are, the longer the wavelets.
 TERMS = {"float32": 5, "float64": 9}
-# Outputs along an axis that one matrix averages to, at least: fewer are too small for BLAS, more
-# are mostly zeros.
-GROUP = 12
+# How many times the memory of other batches first-order images have whose spectra are filtered
+# again: the more there are, the more often a filter is used once it is in the cache.
+PARENTS = 2
+# Outputs that one matrix averages to, at least, along the second last axis and the last: fewer are
+# too small for BLAS, more are mostly zeros.
+GROUPS = {-2: 12, -1: 48}
 
 
 def image_bytes(transform: Scattering2D, shape: tuple[int, ...], rate: int) -> int:
@@ -85,7 +88,8 @@ def workspace(transform: Scattering2D, rows: int, shape: tuple[int, ...]) -> int
     for branch in transform.branches:
         rate = transform.rate(branch.j)
         count = len(branch.wavelets)
-        count = rows * wavelets_at_once(transform, count, rows, shape, rate, CACHE_BYTES)
+        memory = PARENTS * CACHE_BYTES if branch.children else CACHE_BYTES
+        count = rows * wavelets_at_once(transform, count, rows, shape, rate, memory)
         first = count * image_bytes(transform, shape, rate)
         blocks = max(blocks, rows * image_bytes(transform, shape, 1))
         product = max(product, first)
@@ -124,8 +128,8 @@ def filter_memory(transform: Scattering2D, shape: tuple[int, ...]) -> int:
     stride, reach = transform.alignment, round(12 * transform.low_pass)
     for rate in {1, *transform.rates}:
         everywhere = transform.sampling == "frequency" and rate > 1
-        for n in shape:
-            window = n if everywhere else min(GROUP * stride + reach, n)
+        for n, group in zip(shape, GROUPS.values(), strict=True):
+            window = n if everywhere else min(group * stride + reach, n)
             words += n // stride * window // rate
     return np.dtype(transform.dtype).itemsize * words + FILTER_OVERHEAD * len(transform.filters)
 

@@ -46,7 +46,7 @@ def test_many_outputs_are_averaged_in_groups(xp, rng):
     x = rng.standard_normal((1, 400, 300))
     taps = np.exp(-(np.linspace(-3, 3, 41) ** 2))
     average = average_of(taps, 2, (400, 300), ((0, 200), (0, 150)), xp.asarray(x))
-    assert [len(axis.groups) for axis in (average.along_y, average.along_x)] == [10, 8]
+    assert [len(axis.groups) for axis in (average.along_y, average.along_x)] == [10, 4]
     found = xp.to_numpy(average(xp.asarray(x)))
     rows = np.stack([np.roll(np.pad(taps, (0, 400 - 41)), 2 * k - 20) for k in range(200)])
     columns = np.stack([np.roll(np.pad(taps, (0, 300 - 41)), 2 * k - 20) for k in range(150)])

@@ -156,8 +156,8 @@ def test_large_filters_are_made_in_parts_with_the_same_numbers(monkeypatch, rng,
         whole = run(transform, _Plain, x)
         sampled_filters.__globals__["_sampled_filters"].cache_clear()
         with monkeypatch.context() as patch:
-            patch.setattr("scatdask.kernels.operations2d.LARGEST_WHOLE", 64)
-            patch.setattr("scatdask.kernels.operations2d.BAND_BYTES", 4096)
+            patch.setattr("scatdask.kernels.folding2d.LARGEST_WHOLE", 64)
+            patch.setattr("scatdask.kernels.folding2d.BAND_BYTES", 4096)
             parts = run(transform, _Plain, x)
         sampled_filters.__globals__["_sampled_filters"].cache_clear()
         assert worst_path2d(parts, whole) < (5e-6 if dtype == "float32" else 1e-12)
