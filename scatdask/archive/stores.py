@@ -119,6 +119,16 @@ class PatientStore(WrapperStore[Store]):
         if is_chunk(key):
             tally().stored += len(value)
 
+    async def set_if_not_exists(self, key: str, value: Buffer) -> None:
+        """Write an object, unless there is one."""
+        await self._ask(
+            lambda: self._store.set_if_not_exists(key, value), key, is_known_to_exist=True
+        )
+
+    async def is_empty(self, prefix: str) -> bool:
+        """Say whether no object has a key that begins with a prefix."""
+        return await self._ask(lambda: self._store.is_empty(prefix), prefix)
+
     async def delete(self, key: str) -> None:
         """Remove an object."""
         await self._ask(lambda: self._store.delete(key), key)

@@ -95,6 +95,27 @@ def test_writing_outlasts_trouble_and_counts_bytes_as_stored(troubled):
     np.testing.assert_array_equal(array_of(troubled)[:], -VALUES)
 
 
+def test_making_arrays_outlasts_trouble_with_every_request(monkeypatch):
+    asked = set()
+    names = ("get", "set", "set_if_not_exists", "exists", "is_empty", "delete", "delete_dir")
+    for name in names:
+        real = getattr(MemoryStore, name)
+
+        async def at_the_second_try(self, key, *rest, name=name, real=real, **options):
+            if (name, key) not in asked:
+                asked.add((name, key))
+                raise TimeoutError
+            return await real(self, key, *rest, **options)
+
+        monkeypatch.setattr(MemoryStore, name, at_the_second_try)
+    store = PatientStore(MemoryStore(), "place")
+    for _ in range(2):
+        group = zarr.open_group(store, mode="w")
+        group.create_array("a/v", data=VALUES, overwrite=True)
+    np.testing.assert_array_equal(zarr.open_group(store, mode="r")["a/v"][:], VALUES)
+    assert {name for name, _ in asked} >= {"get", "set", "set_if_not_exists", "delete_dir"}
+
+
 def test_trouble_without_end_names_the_key_and_the_place(troubled):
     array = array_of(PatientStore(troubled, "s3://bucket/in.zarr"))
     troubled.troubles = [TimeoutError("no answer")] * 8
