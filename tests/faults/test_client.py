@@ -22,7 +22,7 @@ LONG = [pytest.mark.slow, pytest.mark.timeout(3600)]
 @pytest.mark.parametrize("kills", [1, pytest.param(20, marks=LONG)])
 def test_client_is_killed_and_the_next_one_runs_at_once(archive, cluster, count, kills):
     target, killed, before = archive.new_target(), 0, 0
-    with cluster.plugged(Slow(0.05)):
+    with cluster.plugged(Slow(0.02)):
         while killed < kills:
             run = archive.start(target, "--scheduler", cluster.address)
             try:

@@ -16,7 +16,7 @@ def test_scheduler_is_killed_and_a_new_cluster_goes_on(archive, count, tmp_path,
     target, killed, before = archive.new_target(), 0, 0
     while killed < kills:
         with Cluster(tmp_path / str(killed), workers=1, nanny=False) as doomed:
-            doomed.plug(Slow(0.05))
+            doomed.plug(Slow(0.02))
             run = archive.start(target, "--scheduler", doomed.address)
             try:
                 wait_for_receipts(target, 3, run)

@@ -51,7 +51,7 @@ def fill(disk: Path) -> Path:
 
 @pytest.mark.parametrize("times", [1, pytest.param(10, marks=LONG)])
 def test_full_disk_and_space_again(archive, cluster, count, small_disk, times):
-    with cluster.plugged(Slow(0.05)):
+    with cluster.plugged(Slow(0.02)):
         for _ in range(times):
             target = archive.new_target(small_disk)
             run = archive.start(target, "--scheduler", cluster.address)

@@ -18,7 +18,7 @@ LONG = [pytest.mark.slow, pytest.mark.timeout(3600)]
 @pytest.mark.parametrize("kills", [2, pytest.param(100, marks=LONG)])
 def test_workers_are_killed_throughout(archive, cluster, count, kills):
     rng, killed = random.Random(kills), 0
-    with cluster.plugged(Slow(0.05)):
+    with cluster.plugged(Slow(0.02)):
         while killed < kills:
             target, before = archive.new_target(), killed
             run = archive.start(target, "--scheduler", cluster.address)
