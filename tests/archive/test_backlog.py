@@ -28,7 +28,7 @@ def test_what_is_given_back_comes_first_and_is_not_joined_again():
     assert [backlog.take(3) for _ in range(3)] == [Task(8, 10), Task(11, 11), None]
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.lists(st.booleans(), max_size=40), st.integers(1, 7), st.data())
 def test_every_block_is_handed_out_once(is_todo, size, data):
     blocks = [block for block, todo in enumerate(is_todo) if todo]

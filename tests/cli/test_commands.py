@@ -364,7 +364,9 @@ def test_entry_point_with_workers(source: str, target: str) -> None:
     finished = subprocess.run(words, capture_output=True, text=True, timeout=240, check=False)
     assert finished.returncode == 0, finished.stderr
     assert json.loads(finished.stdout)["computed"] > 0
-    assert finished.stderr == ""
+    # Dask says so where a busy machine takes its time to end a worker.
+    said = [line for line in finished.stderr.splitlines() if "process still alive" not in line]
+    assert said == []
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is a signal")
