@@ -351,7 +351,7 @@ def memory_rows(folder: str, trial: bool) -> list[dict[str, Any]]:
         places = [("cluster", 1)]
         if not trial:
             places += [("threads", 1)] * (name in ALSO_IN_THREADS)
-            places += [("cluster", THREADS[name])] * (name in THREADS)
+            places += [("cluster", THREADS[name])] if name in THREADS else []
         for pool, threads in places:
             case = {
                 "memory": "2 GiB",
