@@ -36,6 +36,7 @@ def make_layouts(
     stored: dict[str, StoredArray],
     memory: int,
     gpu_memory: int | None = None,
+    libraries: int = 0,
 ) -> tuple[Layout, ...]:
     """Choose the blocks of variables that the same workers compute.
 
@@ -50,36 +51,46 @@ def make_layouts(
         Resident bytes that a worker process of one thread may take.
     gpu_memory : int, optional
         Of the host, that a worker with a GPU may take.
+    libraries : int
+        Of both, what the libraries take that open source and output.
 
     Raises
     ------
     MemoryError
         If a block of a single signal does not fit, or not what reading it takes.
     """
-    budget, excess, on_host = block_budget(memory), 0, 0
+    budget, excess, on_host = block_budget(memory - libraries), 0, 0
     while True:
         try:
             layouts = tuple(
-                make_layout(transform, name, dims, one, budget) for name, one in stored.items()
+                make_layout(transform, name, dims, one, budget, libraries)
+                for name, one in stored.items()
             )
         except MemoryError as error:
             if on_host <= max(excess, 0) or gpu_memory is None:
                 raise
             least = [_least(transform, name, dims, one) for name, one in stored.items()]
             host = gpu_host_parts(transform, least, stored.values())
+            host["libraries"] = libraries
             raise MemoryError(_gpu_refusal(host, gpu_memory)) from error
         # Workers keep the filters of all variables.
-        excess = sum(memory_parts(transform, layouts, stored.values()).values()) - memory
+        parts = memory_parts(transform, layouts, stored.values())
+        excess = sum(parts.values()) + libraries - memory
         if gpu_memory is not None:
             host = gpu_host_parts(transform, layouts, stored.values())
-            on_host = -(-(sum(host.values()) - gpu_memory) // BLOCKS_UNDER_WAY)
+            on_host = -(-(sum(host.values()) + libraries - gpu_memory) // BLOCKS_UNDER_WAY)
         if max(excess, on_host) <= 0:
             return layouts
         budget -= max(excess, on_host)
 
 
 def make_layout(
-    transform: Transform, variable: str, dims: tuple[str, ...], stored: StoredArray, memory: int
+    transform: Transform,
+    variable: str,
+    dims: tuple[str, ...],
+    stored: StoredArray,
+    memory: int,
+    libraries: int = 0,
 ) -> Layout:
     """Choose the blocks of a variable.
 
@@ -99,6 +110,8 @@ def make_layout(
         How the variable is stored.
     memory : int
         Bytes that `layout_memory` may be.
+    libraries : int
+        What the libraries take that open source and output, beside it.
 
     Raises
     ------
@@ -107,7 +120,7 @@ def make_layout(
     """
     least = _least(transform, variable, dims, stored)
     if layout_memory(transform, least, stored) > memory:
-        raise MemoryError(_refusal(transform, least, stored, memory))
+        raise MemoryError(_refusal(transform, least, stored, memory, libraries))
     others = [d for d in stored.sizes if d not in dims]
     signals = [min(stored.chunks[d], max(stored.sizes[d], 1)) for d in others]
     longest = _lengths(transform, dims, stored, 1, 2**63)
@@ -193,10 +206,13 @@ def _evened(transform: Transform, layout: Layout) -> Layout:
     return replace(layout, lengths=whole, at_once=sides)
 
 
-def _refusal(transform: Transform, least: Layout, stored: StoredArray, memory: int) -> str:
+def _refusal(
+    transform: Transform, least: Layout, stored: StoredArray, memory: int, libraries: int
+) -> str:
     """Say why not even the smallest blocks fit, and what would."""
-    parts = memory_parts(transform, (least,), (stored,))
+    parts = {**memory_parts(transform, (least,), (stored,)), "libraries": libraries}
     needed = -(-sum(parts.values()) // 2**20)
+    allowed = (worker_bytes(memory) + libraries) / 2**20
     if transform.halo == EVERYWHERE:
         why = "which are whole, since filters sampled in frequency see the whole signal"
         remedy = 'take sampling="space", whose wavelets are short'
@@ -210,9 +226,8 @@ def _refusal(transform: Transform, least: Layout, stored: StoredArray, memory: i
         )
     return (
         f"blocks of one signal of variable {least.variable!r} {why}, take workers of at least "
-        f"{needed} MiB ({described(parts)}), and memory allows "
-        f'{worker_bytes(memory) / 2**20:.1f} MiB: allow more memory, as in memory="{needed} MiB", '
-        f"or {remedy}"
+        f"{needed} MiB ({described(parts)}), and memory allows {allowed:.1f} MiB: allow more "
+        f'memory, as in memory="{needed} MiB", or {remedy}'
     )
 
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,10 +29,21 @@ _SUFFIXES = {".nc", ".nc3", ".nc4", ".cdf", ".h5", ".hdf5", ".he5", *_GRIB}
 _CONTIGUOUS = 2**18
 
 
+# Bytes of decoded chunks that netCDF keeps of a variable in an open file: by default it is 64 MiB.
+KEPT_CHUNKS = 2**20
 # Letters of names that go with every task; more are read from the ledger.
 _SHORT = 2000
 # Held while files are opened, however many threads ask for them.
 _opening = threading.Lock()
+
+
+@lru_cache(maxsize=1)
+def _bound_kept_chunks() -> None:
+    """Have netCDF keep little of what it decodes, in all files that this process opens later."""
+    if find_spec("netCDF4") is not None:
+        import netCDF4
+
+        netCDF4.set_chunk_cache(KEPT_CHUNKS)
 
 
 def is_file_name(path: str) -> bool:
@@ -87,6 +99,8 @@ class FileSource:
         ImportError
             If they are GRIB, and what reads it is not installed.
         """
+        if self.engine in (None, "netcdf4"):
+            _bound_kept_chunks()
         if len(self.files) == 1 and self.engine != "cfgrib":
             return self._open_one(decode_times)
         if self.engine == "cfgrib" and self.engine not in xr.backends.list_engines():

@@ -170,16 +170,15 @@ def gpu_host_parts(
     dict of str to int
         ``process``, and what CuPy and the ``driver`` take; ``slab``, ``source chunks``, ``output``
         and ``output chunks`` of all blocks; ``staging``, through which a slab is moved;
-        ``filters`` on their way to the device; and what the ``allocator`` keeps.
+        ``filters`` and ``workspace`` of one block, for those at which the device fails; and what
+        the ``allocator`` keeps.
     """
     layouts, stored = tuple(layouts), tuple(stored)
-    shapes = {shape for layout in layouts for shape, _ in layout.padded_shapes(transform)}
-    moments, slabs = [], []
+    moments, slabs, workspace = [], [], 0
     for layout, one in zip(layouts, stored, strict=True):
-        moments += [
-            {name: size for name, size in moment.items() if name != "workspace"}
-            for moment in _moments(transform, layout, one)
-        ]
+        for moment in _moments(transform, layout, one):
+            workspace = max(workspace, moment.pop("workspace", 0))
+            moments.append(moment)
         samples = layout.rows * math.prod(_ranges(transform, layout)[dim] for dim in layout.dims)
         slabs.append(samples * one.decoded_itemsize)
     worst = max(moments, key=lambda moment: sum(moment.values()))
@@ -187,9 +186,8 @@ def gpu_host_parts(
     return {
         "process": PROCESS_BYTES,
         "driver": DRIVER_BYTES,
-        "filters": max(
-            transform.filter_memory(shape) + transform.sampling_memory(shape) for shape in shapes
-        ),
+        "filters": _kept_filters(transform, layouts),
+        "workspace": workspace,
         # In one piece, and in pinned memory, of which CuPy keeps a piece of each size that there
         # was, all powers of two.
         "staging": slab + 2 * 2 ** max(slab - 1, 0).bit_length(),

@@ -139,7 +139,7 @@ def local_client(workers: int) -> Iterator[distributed.Client]:
     import distributed
 
     with contextlib.ExitStack() as stack:
-        # The profiler keeps what it saw in every second of an hour: memory that no plan counts.
+        # Of blocks the profiler would see nothing, see `call_unseen`: it would take time alone.
         with _interrupts_ignored(), dask.config.set({"distributed.worker.profile.enabled": False}):
             cluster = distributed.LocalCluster(
                 n_workers=workers,

@@ -52,6 +52,8 @@ class Plan:
         Output arrays of each variable.
     reducing, windows
         How blocks are reduced to windows, where they are; otherwise None.
+    libraries : int
+        Bytes that the libraries take which open source and output, see `library_bytes`.
     memory_origin : str
         For which memory blocks were chosen, and where that is from.
     blocks : int
@@ -64,6 +66,7 @@ class Plan:
     names: tuple[tuple[str, ...], ...]
     reducing: Reducing | None = None
     windows: Windows | None = None
+    libraries: int = 0
     memory_origin: str = field(default="", compare=False)
 
     @property
@@ -118,8 +121,9 @@ class Plan:
         -------
         dict of str to int
             Bytes of the process itself, filters, slab, source chunks being decoded, workspace,
-            output, output chunks being encoded, and what the allocator keeps of freed memory.
-            Their sum is `peak_memory`.
+            output, output chunks being encoded, what the allocator keeps of freed memory, and of
+            the libraries that open source and output, if they are not local Zarr. Their sum is
+            `peak_memory`.
         """
         return dict(self._parts)
 
@@ -142,12 +146,13 @@ class Plan:
             for the workspace, which is the device's. Their sum is `gpu_host_memory`.
         """
         parts = gpu_host_parts(self.transform, self.layouts, self.stored)
-        return parts | {name: BLOCKS_UNDER_WAY * size for name, size in self._states.items()}
+        states = {name: BLOCKS_UNDER_WAY * size for name, size in self._states.items()}
+        return parts | {"libraries": self.libraries} | states
 
     @cached_property
     def _parts(self) -> dict[str, int]:
         parts = memory_parts(self.transform, self.layouts, self.stored)
-        return parts | self._states
+        return parts | {"libraries": self.libraries} | self._states
 
     @property
     def _states(self) -> dict[str, int]:
@@ -164,7 +169,7 @@ class Plan:
     @property
     def block_memory(self) -> int:
         """Peak resident bytes of one block."""
-        return self.peak_memory - PROCESS_BYTES
+        return self.peak_memory - PROCESS_BYTES - self.libraries
 
     @property
     def peak_memory(self) -> int:

@@ -17,6 +17,7 @@ from scatdask.archive import reducing as reduced
 from scatdask.archive.abilities import abilities
 from scatdask.archive.blocking import make_layouts
 from scatdask.archive.layout import Layout, StoredArray
+from scatdask.archive.libraries import library_bytes
 from scatdask.archive.locations import Location
 from scatdask.archive.plan import Plan
 from scatdask.archive.reducing import Reducing
@@ -144,7 +145,15 @@ class Request:
         raw = self.source.open(decode_times=False)[list(dataset.data_vars)]
         raw = raw.isel(lengths)
         empty, names, encoding = store.template(raw, self.transform, layouts, samplings, skipped)
-        plan = Plan(self.transform, layouts, tuple(stored), names, memory_origin=origin)
+        libraries = library_bytes(self.source, self.target)
+        plan = Plan(
+            self.transform,
+            layouts,
+            tuple(stored),
+            names,
+            libraries=libraries,
+            memory_origin=origin,
+        )
         if self.reduction is not None:
             windows = windows_of(dataset, self.dims[0], self.reduction.window)
             needed = tuple(map(windows.slots, layouts))
@@ -182,7 +191,14 @@ class Request:
                 'memory="4GB")'
             )
         origin = room.origin if self.memory is None else "as given"
-        layouts = make_layouts(self.transform, self.dims, stored, memory, room.gpu_memory)
+        layouts = make_layouts(
+            self.transform,
+            self.dims,
+            stored,
+            memory,
+            room.gpu_memory,
+            library_bytes(self.source, self.target),
+        )
         return layouts, f"{format_bytes(memory)}, {origin}"
 
     def _check_memory(self, plan: Plan, begun: dict[str, Any] | None) -> None:

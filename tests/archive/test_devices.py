@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import dask
@@ -15,12 +16,13 @@ import pytest
 import xarray as xr
 
 from scatdask import Job, Scattering1D
-from scatdask.archive import gpu
+from scatdask.archive import gpu, request
 from scatdask.archive import work as work_module
 from scatdask.archive.gpu import BLOCKS_UNDER_WAY
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.pools import TASKS_PER_THREAD, ThreadPool
 from scatdask.archive.work import Task
+from scatdask.archive.worker_memory import Room
 from scatdask.arrays import accelerators, from_numpy
 from scatdask.errors import (
     BlocksFailedError,
@@ -267,6 +269,23 @@ def test_only_the_device_that_is_asked_for_computes(channels, cluster, plug_in, 
     job.run(cluster, device=device)
     assert blocks_by_device(job) == {"gpu": count, "cpu": CHANNELS - count}
     check_output(channels)
+
+
+def test_plan_for_a_cluster_knows_who_has_a_gpu(channels, cluster, plug_in, monkeypatch):
+    plug_in()
+    given, real = [], request.find_room
+    monkeypatch.setattr(
+        request, "find_room", lambda *_, **how: given.append(how) or real(*_, **how)
+    )
+    make_job(channels).plan(cluster)
+    assert given == [{"gpus": {address_of(cluster, "gpu")}, "only_gpus": False}]
+
+
+def test_host_of_a_gpu_that_is_smaller_than_the_plan_is_refused(channels):
+    room = Room(None, None, gpu_limit=500 * 2**20)
+    job = make_job(channels)
+    with pytest.raises(MemoryError, match=r"with a GPU takes \d+ MiB of its host, .* at 500 MiB"):
+        replace(job.request, memory=2**30, room=room).consider(None)
 
 
 def test_cluster_without_the_gpu_that_is_asked_for_is_an_error_before_work(

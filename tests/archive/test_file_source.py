@@ -39,7 +39,7 @@ def dataset(n: int = N, start: int = 0, channels: int = 3) -> xr.Dataset:
 
 def job(source, target: Path, transform=S, **options) -> Job:
     dims = {"dims": ("y", "x")} if transform.ndim == 2 else {"dim": "time"}
-    return Job(source, target, transform, **{"memory": "160 MiB", **dims, **options})
+    return Job(source, target, transform, **{"memory": "180 MiB", **dims, **options})
 
 
 def check(target: Path, whole: xr.Dataset) -> None:

@@ -95,7 +95,16 @@ def test_few_blocks_are_shared_by_all_threads():
 def test_plan_for_people_and_for_machines():
     plan = make_plan(Scattering1D(J=4), 10_000, 1024)
     text = str(plan)
-    for word in ("blocks", "halo", "read", "written", "peak memory", "output", "Scattering1D"):
+    for word in (
+        "blocks",
+        "halo",
+        "read",
+        "written",
+        "peak memory",
+        "on a GPU",
+        "output",
+        "Scattering1D",
+    ):
         assert word in text
     figures = json.loads(json.dumps(plan.to_dict()))
     assert figures["blocks"] == plan.blocks == 20

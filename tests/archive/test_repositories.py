@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from scatdask import Job, Reduction, Scattering1D
 from scatdask.archive import commits, read_status, work
+from scatdask.archive.libraries import ICECHUNK_BYTES
 from scatdask.archive.locations import Location, target_of
 from scatdask.archive.memory import PROCESS_BYTES
 from scatdask.errors import BlocksFailedError, OutputExistsError, StorageError
@@ -24,7 +25,7 @@ from tests.archive.conftest import CHANNELS, N, S, make_job
 
 icechunk = pytest.importorskip("icechunk")
 
-MEMORY = PROCESS_BYTES + 6 * 2**20  # several blocks
+MEMORY = PROCESS_BYTES + ICECHUNK_BYTES + 6 * 2**20  # several blocks
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +112,7 @@ def test_numbers_do_not_depend_on_blocks(tmp_path_factory, memory, length, rows)
     source.v.encoding["chunks"] = (1, 3_000)
     source.to_zarr(folder / "in.zarr", zarr_format=2)
     target = f"icechunk+file://{folder}/out"
-    job_to(target, folder / "in.zarr", memory=PROCESS_BYTES + memory * 2**20).run(
+    job_to(target, folder / "in.zarr", memory=PROCESS_BYTES + ICECHUNK_BYTES + memory * 2**20).run(
         scheduler="synchronous"
     )
     np.testing.assert_allclose(published(target).v, S(samples), rtol=1e-4, atol=1e-5)
@@ -215,7 +216,7 @@ def test_source_that_grows(write_archive, target):
         chunks={"time": 5_000},
         consolidated=False,
     )
-    job = job_to(target, archive, memory=PROCESS_BYTES + 4 * 2**20)
+    job = job_to(target, archive, memory=PROCESS_BYTES + ICECHUNK_BYTES + 4 * 2**20)
     first = job.run()
     before = published(target)
     rest = xr.Dataset({"v": (("channel", "time"), samples[:, 20_000:])})

@@ -19,6 +19,7 @@ import zarr
 
 from scatdask import Job, Scattering1D
 from scatdask.archive import source, store, stores
+from scatdask.archive.libraries import FSSPEC_BYTES, ICECHUNK_BYTES
 from scatdask.archive.memory import PROCESS_BYTES
 from scatdask.errors import MissingChunksError, OutputBusyError, OutputExistsError, StorageError
 from tests.archive.object_server import Proxy, object_server
@@ -304,7 +305,7 @@ def icechunk_job(bucket: Bucket, endpoint: str) -> tuple[Job, Any]:
         repository,
         S,
         dim="time",
-        memory=PROCESS_BYTES + 6 * 2**20,
+        memory=PROCESS_BYTES + FSSPEC_BYTES + ICECHUNK_BYTES + 6 * 2**20,
         ledger=f"s3://{bucket.name}/out.ledger",
         source_options=bucket.options,
         target_options=bucket.options,
