@@ -7,12 +7,16 @@ import time
 
 import pytest
 import zarr
+from dask.utils import parse_bytes
 
-from tests.faults.conftest import repository, wait_for_receipts
+from scatdask.archive.libraries import ICECHUNK_BYTES
+from tests.faults.conftest import MEMORY, repository, wait_for_receipts
 from tests.faults.plugins import Slow
 from tests.faults.processes import kill_group
 
 KILLS = 20
+# For the blocks of an undisturbed run to plain Zarr.
+ENOUGH = ("--memory", parse_bytes(MEMORY) + ICECHUNK_BYTES)
 
 
 @pytest.mark.slow
@@ -25,7 +29,9 @@ def test_client_and_workers_of_a_repository_are_killed(archive, cluster, count):
         done = 0
         with cluster.plugged(Slow(0.05)):
             for _ in range(2):
-                run = archive.start(target, "--scheduler", cluster.address, address=address)
+                run = archive.start(
+                    target, "--scheduler", cluster.address, *ENOUGH, address=address
+                )
                 try:
                     wait_for_receipts(target, 3, run)
                     cluster.kill_worker(rng)
@@ -35,7 +41,7 @@ def test_client_and_workers_of_a_repository_are_killed(archive, cluster, count):
                 done += 3
                 with pytest.raises(FileNotFoundError):  # readers see nothing yet
                     zarr.open_group(repository(target).readonly_session("main").store, mode="r")
-            code, result = archive.run(address, "--scheduler", cluster.address)
+            code, result = archive.run(address, "--scheduler", cluster.address, *ENOUGH)
         assert code == 0
         assert result["found_done"] >= done
         assert repository(target).list_branches() == {"main"}
