@@ -100,6 +100,7 @@ def test_file_more_every_night(tmp_path):
     again = job(pattern, tmp_path / "out.zarr").run(changed="recompute")
     assert again.computed == again.blocks > first.blocks
     dataset(3_000, 27_000).to_netcdf(tmp_path / "night3.nc")
+    assert job(pattern, tmp_path / "out.zarr").verify().is_good  # of three nights
     third = job(pattern, tmp_path / "out.zarr").run()
     assert 0 < third.found_done < third.blocks
     check(tmp_path / "out.zarr", dataset(30_000))
