@@ -31,7 +31,7 @@ from scatdask.kernels.operations2d import (
 )
 from scatdask.kernels.writer import Writer
 from scatdask.transforms import Scattering2D
-from scatdask.transforms.cost2d import PARENTS, wavelets_at_once
+from scatdask.transforms.cost2d import wavelets_at_once
 from scatdask.transforms.scattering2d import Branch2D
 
 Filters = dict[tuple[int, int], Filter2D]
@@ -131,8 +131,7 @@ class _Cascade:
         rate = transform.rate(branch.j)
         filters = {n1: self.filters[1, n1] for n1 in branch.wavelets}
         blocks = self.blocks(half, self.shape[1], filters, "blocks")
-        memory = self.budget * (PARENTS if branch.children else 1)
-        for members in self._batches(branch.wavelets, self.rows, rate, memory):
+        for members in self._batches(branch.wavelets, self.rows, rate):
             some = [filters[n1] for n1 in members]
             modulus1 = filtered_modulus2d(blocks, some, self.scratch, "modulus1")
             paths = [path_of.get((n1,)) for n1 in members]
@@ -156,7 +155,7 @@ class _Cascade:
         path_of, rate2 = self.transform.path_of, self.transform.rate(j2)
         filters = {n2: self.filters[rate1, n2] for n2 in children}
         blocks = self.blocks(half, self.shape[1] // rate1, filters, "blocks1")
-        for members in self._batches(children, half.shape[0], rate2, self.budget):
+        for members in self._batches(children, half.shape[0], rate2):
             some = [filters[n2] for n2 in members]
             modulus2 = filtered_modulus2d(blocks, some, self.scratch, "modulus2")
             paths = [path_of[n1, n2] for n2 in members for n1 in parents]
@@ -169,9 +168,9 @@ class _Cascade:
         return laid_out_spectrum(half, width, list(filters.values()), self.scratch, name)
 
     def _batches(
-        self, members: tuple[int, ...], batch: int, rate: int, memory: int
+        self, members: tuple[int, ...], batch: int, rate: int
     ) -> Iterator[tuple[int, ...]]:
-        """Cut wavelets that a batch of images goes through into batches that fit some memory."""
-        size = wavelets_at_once(self.transform, len(members), batch, self.shape, rate, memory)
+        """Cut wavelets that a batch of images goes through into batches that fit the cache."""
+        size = wavelets_at_once(self.transform, len(members), batch, self.shape, rate, self.budget)
         for start in range(0, len(members), size):
             yield members[start : start + size]

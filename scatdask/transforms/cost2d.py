@@ -21,9 +21,6 @@ BAND_BYTES = 2**18
 # Separable terms of which a wavelet consists, at most, for each direction of the bank: the more
 # there are, the longer the wavelets.
 TERMS = {"float32": 5, "float64": 9}
-# How many times the memory of other batches first-order images have whose spectra are filtered
-# again: the more there are, the more often a filter is used once it is in the cache.
-PARENTS = 2
 # Outputs that one matrix averages to, at least, along the second last axis and the last: fewer are
 # too small for BLAS, more are mostly zeros.
 GROUPS = {-2: 12, -1: 48}
@@ -88,8 +85,7 @@ def workspace(transform: Scattering2D, rows: int, shape: tuple[int, ...]) -> int
     for branch in transform.branches:
         rate = transform.rate(branch.j)
         count = len(branch.wavelets)
-        memory = PARENTS * CACHE_BYTES if branch.children else CACHE_BYTES
-        count = rows * wavelets_at_once(transform, count, rows, shape, rate, memory)
+        count = rows * wavelets_at_once(transform, count, rows, shape, rate, CACHE_BYTES)
         first = count * image_bytes(transform, shape, rate)
         blocks = max(blocks, rows * image_bytes(transform, shape, 1))
         product = max(product, first)
