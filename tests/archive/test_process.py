@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -42,6 +43,29 @@ def test_call_in_a_thread_of_its_own_returns_and_raises_as_any_other():
     assert call_unseen(divmod, 7, 2) == (3, 1)
     with pytest.raises(ZeroDivisionError):
         call_unseen(divmod, 7, 0)
+
+
+def threads_for_tasks() -> int:
+    return sum(thread.name == "scatdask-task" for thread in threading.enumerate())
+
+
+def test_thread_has_one_partner_and_takes_it_along_when_it_ends():
+    before, idents = threads_for_tasks(), []
+
+    def ask():
+        idents.extend(call_unseen(threading.get_ident) for _ in range(3))
+        idents.append(threading.get_ident())
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    asking.join()
+    partner, *others, own = idents
+    assert others == [partner, partner]
+    assert partner != own
+    end = time.monotonic() + 60
+    while threads_for_tasks() > before:
+        assert time.monotonic() < end, "the partner lives on"
+        time.sleep(0.01)
 
 
 def test_tasks_are_out_of_sight_of_the_profiler_of_their_worker(monkeypatch):
