@@ -2,12 +2,11 @@
 
 Next to the FFTs these products are what an image costs, and NumPy multiplies and adds by its
 memory: so spectra are laid out such that whatever folds onto each other lies in few long pieces,
-and rows of the spectrum at which a filter is negligible are left out.
+and blocks of rows begin where a filter does.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,24 +19,8 @@ from scatdask.transforms.cost1d import filter_tolerance
 from scatdask.transforms.cost2d import BAND_BYTES, LARGEST_WHOLE
 
 
-@dataclass(frozen=True)
-class Strip:
-    """Rows of a folded spectrum onto which the same blocks of the spectrum fold.
-
-    Attributes
-    ----------
-    rows : slice
-        Those of the folded spectrum.
-    blocks : slice
-        Which of the filter's blocks of rows; none for rows that stay zero.
-    """
-
-    rows: slice
-    blocks: slice
-
-
 @dataclass(frozen=True, eq=False)
-class StripFilter2D:
+class ColumnFilter2D:
     """A filter for spectra in columns, whose output is subsampled.
 
     Its values stand in blocks of the shape of the folded spectrum, each of them twice along the
@@ -53,7 +36,6 @@ class StripFilter2D:
         Rows of the centred spectrum that the blocks cover, a multiple of ``shape[0]``.
     columns : slice
         Which of the spectrum's blocks of columns.
-    strips : tuple of Strip
     factors : array or None
         Response, shape ``(across, down, shape[0], 2 * shape[1])``, scaled such that an inverse FFT
         without a factor of its own gives the subsampled image.
@@ -68,20 +50,19 @@ class StripFilter2D:
     shape: tuple[int, int]
     rows: slice
     columns: slice
-    strips: tuple[Strip, ...]
     factors: np.ndarray | None
     terms: tuple[np.ndarray, np.ndarray] | None
     origin: tuple[int, int] | None
 
 
-def strip_filter(sampled: SampledFilter2D, shape: tuple[int, int], dtype: str) -> StripFilter2D:
+def column_filter(sampled: SampledFilter2D, shape: tuple[int, int], dtype: str) -> ColumnFilter2D:
     """Lay a sampled filter out for folding; see `fold_filter2d`."""
     (height, width), (m, k) = sampled.shape, shape
     left, right = sampled.left / math.prod(sampled.shape), sampled.right
     top, start = (first + n // 2 for first, n in zip(sampled.first, sampled.shape, strict=True))
     is_large = left.shape[0] * right.shape[1] > LARGEST_WHOLE
     if not is_large:
-        # Values that are lost in the rounding of the FFT are zero, rows of them are left out.
+        # Values that are lost in the rounding of the FFT are zero, and margins of them left out.
         whole = left @ right
         if sampled.origin is not None:
             whole[sampled.origin] = 0
@@ -112,11 +93,10 @@ def strip_filter(sampled: SampledFilter2D, shape: tuple[int, int], dtype: str) -
         factors = np.ascontiguousarray(pairs).reshape(-1, down, m, 2 * k)
     origin = height // 2 - first, width // 2 - begin
     inside = top <= height // 2 < top + n_rows and start <= width // 2 < start + n_columns
-    return StripFilter2D(
+    return ColumnFilter2D(
         shape,
         slice(first, first + down * m),
         columns,
-        tuple(_strips(margins[0][0], n_rows, m, down)),
         factors,
         terms,
         origin if inside else None,
@@ -129,18 +109,8 @@ def _extent(values: np.ndarray, axis: int) -> tuple[int, int]:
     return (int(places[0]), int(places[-1]) + 1) if len(places) else (0, 1)
 
 
-def _strips(before: int, n_rows: int, m: int, down: int) -> Iterator[Strip]:
-    """Cut `m` rows where others of `n_rows` rows, which `before` zeros precede, fold onto them."""
-    inside = np.zeros((down, m), bool)
-    inside.reshape(-1)[before : before + n_rows] = True
-    blocks = [(int(inside[:, row].argmax()), int(inside[:, row].sum())) for row in range(m)]
-    for (first, count), run in itertools.groupby(range(m), key=blocks.__getitem__):
-        rows = list(run)
-        yield Strip(slice(rows[0], rows[-1] + 1), slice(first, first + count))
-
-
 def spectrum_columns(
-    half: np.ndarray, width: int, filters: Sequence[StripFilter2D], scratch: Scratch, name: str
+    half: np.ndarray, width: int, filters: Sequence[ColumnFilter2D], scratch: Scratch, name: str
 ) -> np.ndarray:
     """Lay out the half spectra of real images for some filters, in blocks of columns.
 
@@ -149,7 +119,7 @@ def spectrum_columns(
     half : complex array, shape (batch, height, width // 2 + 1)
         As `rfftn` gives it.
     width : int
-    filters : sequence of StripFilter2D
+    filters : sequence of ColumnFilter2D
         All with the same ``shape``.
     scratch : Scratch
     name : str
@@ -190,8 +160,8 @@ def _rows(top: int, bottom: int, height: int) -> Iterator[tuple[slice, slice, sl
             yield slice(low, high), slice(first, last + 1), mirrored
 
 
-def fold_strips(
-    out: np.ndarray, columns: np.ndarray, folded: StripFilter2D, scratch: Scratch
+def fold_columns(
+    out: np.ndarray, columns: np.ndarray, folded: ColumnFilter2D, scratch: Scratch
 ) -> None:
     """Multiply spectra by a filter and add up what folds onto each other.
 
@@ -200,42 +170,31 @@ def fold_strips(
     out : complex array, shape (batch, *folded.shape)
     columns : complex array
         Spectra, by `spectrum_columns`.
-    folded : StripFilter2D
+    folded : ColumnFilter2D
     scratch : Scratch
     """
     m, k = folded.shape
     pairs = out.view(out.real.dtype)
     window = columns[:, folded.columns, folded.rows].view(pairs.dtype)
     window = window.reshape(*window.shape[:2], -1, m, 2 * k)
-    for strip in folded.strips:
-        box, some = window[:, :, strip.blocks, strip.rows], pairs[:, strip.rows]
-        if folded.factors is not None:
-            _multiply_add(some, box, folded.factors[:, strip.blocks, strip.rows])
-        else:
-            _by_bands(some, box, folded, strip, scratch)
-
-
-def _by_bands(
-    out: np.ndarray, box: np.ndarray, folded: StripFilter2D, strip: Strip, scratch: Scratch
-) -> None:
-    """Multiply by a large filter, of which a few rows are made at a time."""
+    if folded.factors is not None:
+        _multiply_add(pairs, window, folded.factors)
+        return
     assert folded.terms is not None
     left, right = folded.terms
-    left = left[strip.blocks, strip.rows]
     across, _, _, width = right.shape
     down, height, _ = left.shape
-    step = max(BAND_BYTES // max(down * across * width * right.itemsize, 1), 1)
+    step = max(BAND_BYTES // (across * down * width * right.itemsize), 1)
     for first in range(0, height, step):
         rows = slice(first, min(first + step, height))
         band = scratch.empty("band", (across, down, rows.stop - first, width), right.dtype)
         np.matmul(left[:, rows], right, out=band)
         if folded.origin is not None:
-            block, row = divmod(folded.origin[0], folded.shape[0])
-            block, row = block - strip.blocks.start, row - strip.rows.start
-            if 0 <= block < down and rows.start <= row < rows.stop:
+            block, row = divmod(folded.origin[0], height)
+            if first <= row < rows.stop:
                 place, column = divmod(2 * folded.origin[1], width)
                 band[place, block, row - first, column : column + 2] = 0
-        _multiply_add(out[:, rows], box[:, :, :, rows], band)
+        _multiply_add(pairs[:, rows], window[:, :, :, rows], band)
 
 
 def _multiply_add(out: np.ndarray, box: np.ndarray, factors: np.ndarray) -> None:

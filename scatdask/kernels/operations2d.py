@@ -28,10 +28,10 @@ from scatdask.arrays import (
 )
 from scatdask.filters import SampledFilter2D
 from scatdask.kernels.folding2d import (
-    StripFilter2D,
-    fold_strips,
+    ColumnFilter2D,
+    column_filter,
+    fold_columns,
     spectrum_columns,
-    strip_filter,
 )
 
 AXES = (-2, -1)
@@ -81,7 +81,7 @@ class FoldedFilter2D:
     factors: AnyArray
 
 
-Filter2D = FoldedFilter2D | StripFilter2D
+Filter2D = FoldedFilter2D | ColumnFilter2D
 
 
 def fold_filter2d(
@@ -103,7 +103,7 @@ def fold_filter2d(
         Where the values are to live.
     """
     if is_numpy(like):
-        return strip_filter(sampled, shape, dtype)
+        return column_filter(sampled, shape, dtype)
     blocks, margins = [], []
     for n, m, first, size in zip(sampled.shape, shape, sampled.first, sampled.box, strict=True):
         start = first + n // 2
@@ -128,7 +128,7 @@ def laid_out_spectrum(
     half : complex array, shape (batch, height, width // 2 + 1)
         As `rfftn` gives it.
     width : int
-    filters : sequence of FoldedFilter2D or StripFilter2D
+    filters : sequence of FoldedFilter2D or ColumnFilter2D
         All with the same ``shape``.
     scratch : Scratch
     name : str
@@ -141,8 +141,8 @@ def laid_out_spectrum(
         *shape)``.
     """
     if is_numpy(half):
-        strips = cast("Sequence[StripFilter2D]", filters)
-        return spectrum_columns(half, width, strips, scratch, name)
+        some = cast("Sequence[ColumnFilter2D]", filters)
+        return spectrum_columns(half, width, some, scratch, name)
     xp = array_namespace(half)
     m, k = filters[0].shape
     full = centred_spectrum(half, width)
@@ -160,7 +160,7 @@ def filtered_modulus2d(
     ----------
     spectrum : complex array
         Spectra of real images, by `laid_out_spectrum`.
-    filters : sequence of FoldedFilter2D or StripFilter2D
+    filters : sequence of FoldedFilter2D or ColumnFilter2D
         All with the same ``shape``.
     scratch : Scratch
     name : str
@@ -177,8 +177,8 @@ def filtered_modulus2d(
         product = scratch.empty("product", whole, spectrum.dtype)
         for index, folded in enumerate(filters):
             target = product[index * batch : (index + 1) * batch]
-            if isinstance(folded, StripFilter2D):
-                fold_strips(target, spectrum, folded, scratch)
+            if isinstance(folded, ColumnFilter2D):
+                fold_columns(target, spectrum, folded, scratch)
             else:
                 fold_blocks(*_covered(spectrum, folded), target)
     else:
