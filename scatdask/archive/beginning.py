@@ -127,6 +127,7 @@ def _continue(
     plan, former = prospect.plan, prospect.former
     assert former is not None
     output = str(record["output"])
+    commits.check_held(request.target, output)
     kept = ledger.kept(output)
     again = _changed_blocks(request, plan, former, changes.from_bytes(kept), prospect, changed)
     if plan.layouts == former and not again.any():
@@ -209,6 +210,7 @@ def _record(request: Request, prospect: Prospect, *, is_made: bool) -> dict[str,
         "plan": plan.to_dict(),
         "output": uuid.uuid4().hex,
         "is_made": is_made,
+        **({} if request.target.repository is None else {"is_published": False}),
         "scatdask_version": __version__,
     }
 
@@ -241,6 +243,7 @@ def find(
         raise FileNotFoundError(
             f"there is no output at {request.target.url!r} yet: make it with init() first"
         )
+    commits.check_held(request.target, str(record["output"]))
     prospect = request.consider(record, as_begun=as_begun)
     request.check_same(record, prospect.plan.variables)
     if prospect.former != prospect.plan.layouts:

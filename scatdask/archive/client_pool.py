@@ -17,7 +17,7 @@ from scatdask.archive.crew import Crew, resource
 from scatdask.archive.files import Folder
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.metrics import run_annotations
-from scatdask.archive.pools import TASKS_PER_THREAD, Outcomes
+from scatdask.archive.pools import TASKS_PER_THREAD, Late, Outcomes, forgotten
 from scatdask.archive.receipts import Receipt
 from scatdask.archive.work import Outcome, Task, Work, ends_the_run, run_task_on_worker
 from scatdask.errors import WorkersLostError
@@ -93,8 +93,8 @@ class ClientPool:
         self._crew.look()
         return sum(self._crew.slots.values())
 
-    def __call__(self, work: Work, tasks: Iterator[Task]) -> Outcomes:
-        """Run tasks, and yield what became of each as it ends."""
+    def __call__(self, work: Work, tasks: Iterator[Task], late: Late = forgotten) -> Outcomes:
+        """Run tasks, and yield what became of each as it ends; what is under way is called off."""
         ledger = Folder(Ledger(work.target).location)
         sent = replace(work, source=work.source.to_send(ledger, work.output))
         run = _Run(self._client, self._crew, sent, Backlog(tasks))

@@ -13,6 +13,7 @@ from scatdask.archive.receipts import Receipt, merge
 if TYPE_CHECKING:
     from scatdask.archive.ledger import Ledger
     from scatdask.archive.locations import Location
+    from scatdask.archive.lock import Lock
     from scatdask.archive.repositories import Draft
     from scatdask.archive.work import Outcome, Work
 
@@ -30,6 +31,13 @@ def draft_of(target: Location, output: str) -> Draft | None:
     from scatdask.archive.repositories import Draft
 
     return Draft(target, output)
+
+
+def check_held(target: Location, output: str) -> None:
+    """Raise OutputExistsError if a repository does not hold the output that the ledger records."""
+    draft = draft_of(target, output)
+    if draft is not None:
+        draft.check()
 
 
 def to_read(target: Location, output: str) -> Location:
@@ -92,12 +100,27 @@ def recorded(work: Work, ledger: Ledger) -> Iterator[tuple[Work, Callable[[Outco
         commits.commit()
 
 
-def publish_if_complete(work: Work, ledger: Ledger) -> None:
-    """Show readers of a repository the output, if all of it is there."""
+def note_draft(target: Location, output: str, ledger: Ledger) -> None:
+    """Record that blocks will be computed that what is published does not hold."""
+    if target.repository is not None:
+        ledger.amend(output, is_published=False)
+
+
+def publish_if_complete(work: Work, ledger: Ledger, lock: Lock) -> None:
+    """Show readers of a repository the output, if all of it is there.
+
+    Raises
+    ------
+    OutputBusyError
+        If another run has taken the lock over.
+    """
     draft = draft_of(work.target, work.output)
-    if draft is not None and draft.exists and ledger.done(work.output, work.n_blocks).all():
-        with ledger.committing():
-            draft.publish()
+    if draft is None or not ledger.done(work.output, work.n_blocks).all():
+        return
+    lock.check()
+    with ledger.committing():
+        draft.publish()
+    ledger.amend(work.output, is_published=True)
 
 
 class _Commits:

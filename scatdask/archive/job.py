@@ -14,7 +14,7 @@ import numpy as np
 from dask.system import CPU_COUNT
 
 from scatdask.archive.beginning import find, prepare
-from scatdask.archive.commits import publish_if_complete, to_read
+from scatdask.archive.commits import note_draft, publish_if_complete, to_read
 from scatdask.archive.inspection import damaged_statistics
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.locations import target_of
@@ -350,8 +350,9 @@ class Job:
             found = stop - first - len(todo)
             bar = stack.enter_context(progress_bar(total=stop - first, done=found, shown=progress))
             tally = Tally()
-            if len(todo) and work.reducing is not None and lock is not None:
+            if len(todo) and lock is not None:
                 note_changes(work, self._ledger)
+                note_draft(work.target, work.output, self._ledger)
             if len(todo):  # no cluster is started for nothing
                 note = stack.enter_context(
                     noted(self._ledger, work.run, blocks=len(todo), range=blocks)
@@ -376,8 +377,8 @@ class Job:
             if lock is not None:
                 lock.check()
                 self._ledger.compact(work.output, all_receipts=True)
-                merge_if_complete(work, self._ledger, computed=tally.computed)
-                publish_if_complete(work, self._ledger)
+                merge_if_complete(work, self._ledger, lock, computed=tally.computed)
+                publish_if_complete(work, self._ledger, lock)
         return report(tally, work, found, time.perf_counter() - start)
 
     def finalise(self) -> Status:
@@ -402,8 +403,8 @@ class Job:
             lock.acquire()
             work = find(self.request, as_begun=True)[0]
             self._ledger.compact(work.output, all_receipts=True)
-            merge_if_complete(work, self._ledger, computed=work.n_blocks)
-            publish_if_complete(work, self._ledger)
+            merge_if_complete(work, self._ledger, lock, computed=work.n_blocks)
+            publish_if_complete(work, self._ledger, lock)
         return self.status()
 
     def status(self) -> Status:
@@ -444,9 +445,10 @@ class Job:
         """
         self.status()
         work, plan = find(self.request, check_source=False, as_begun=True)
-        work = replace(work, target=to_read(work.target, work.output))
         done = self._ledger.done(work.output, work.n_blocks)
         rows = self._ledger.history(work.output, work.n_blocks)
+        # Looked at after the receipts, which come after what they speak of.
+        work = replace(work, target=to_read(work.target, work.output))
         found = verify_blocks(work, done, rows, blocks, seed)
         if work.reducing is not None and (self._ledger.read() or {}).get("is_merged"):
             merged = damaged_statistics(work, plan.output_shapes())
@@ -460,6 +462,7 @@ class Job:
                 lock.acquire()
                 self._ledger.forget(work.output, bad)
                 note_changes(work, self._ledger)
+                note_draft(self.request.target, work.output, self._ledger)
         except (OutputBusyError, OSError):  # a run is at work, or it is another's to write
             return found
         return replace(found, is_recorded=True)

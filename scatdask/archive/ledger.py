@@ -108,6 +108,19 @@ class Ledger:
         """Write the record of the job; its ``"output"`` is the identity of the output."""
         self._folder.write("job.json", json.dumps(record, indent=1, sort_keys=True).encode())
 
+    def amend(self, output: str, **fields: Any) -> None:
+        """Record more of an output, unless that is recorded; only for a run with the lock.
+
+        Raises
+        ------
+        OutputExistsError
+            If it was replaced meanwhile.
+        """
+        self.check(output)
+        record = self.read() or {}
+        if any(record.get(name) != value for name, value in fields.items()):
+            self.write({**record, **fields})
+
     def check(self, output: str) -> None:
         """Raise OutputExistsError unless the output is still the one of this identity."""
         record = self.read()

@@ -179,6 +179,11 @@ def _of_store(store: Any) -> Location:
             )
         _check_picklable(store, f"the store of {location.url!r}")
         return location
+    if _is_of_icechunk(store):
+        raise TypeError(
+            f"{store!r} is of an Icechunk repository, which can only be a target: write what it "
+            "holds to plain Zarr first"
+        )
     raise TypeError(
         f"{store!r} cannot be opened by other processes: give a path, a URL with its options, a "
         "store of obstore, or zarr's ObjectStore, FsspecStore or LocalStore"
@@ -207,13 +212,20 @@ def target_of(
     ValueError
         If the ledger has another name.
     """
-    if not type(place).__module__.startswith("icechunk"):
+    if not _is_of_icechunk(place):
         if ledger is not None:
             raise TypeError(
                 f"ledger={str(ledger)!r} is for an icechunk.Repository as target: the ledger of "
                 "anything else is beside it"
             )
         return Location.of(place, options)
+    import icechunk
+
+    if not isinstance(place, icechunk.Repository):
+        raise TypeError(
+            f"{place!r} is a part of an Icechunk repository: give the icechunk.Repository itself, "
+            "of which a job opens sessions as it needs them"
+        )
     if ledger is None:
         raise TypeError(
             "an icechunk.Repository has no place beside it for the ledger: give one, such as "
@@ -226,6 +238,10 @@ def target_of(
         raise ValueError(f"ledger must have a name that ends in {LEDGER!r}, got {str(ledger)!r}")
     url, repository = where.url.removesuffix(LEDGER), place
     return replace(where, url=url, repository=StoredRepository(url, repository))
+
+
+def _is_of_icechunk(thing: Any) -> bool:
+    return type(thing).__module__.partition(".")[0] == "icechunk"
 
 
 def _of_repository(url: str, options: Mapping[str, Any] | None) -> Location:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import itertools
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -21,6 +21,11 @@ from scatdask.archive.work import Outcome, Task, Work, run_task
 TASKS_PER_THREAD = 2
 
 Outcomes = Generator[tuple[Task, Outcome], None, None]
+Late = Callable[[Outcome], None]
+
+
+def forgotten(outcome: Outcome) -> None:
+    """Leave it at what a task has recorded itself."""
 
 
 class Pool(Protocol):
@@ -30,8 +35,16 @@ class Pool(Protocol):
     def threads(self) -> int:
         """How many work at the same time, as far as is known."""
 
-    def __call__(self, work: Work, tasks: Iterator[Task]) -> Outcomes:
-        """Run tasks, and yield what became of each as it ends."""
+    def __call__(self, work: Work, tasks: Iterator[Task], late: Late = forgotten) -> Outcomes:
+        """Run tasks, and yield what became of each as it ends.
+
+        Parameters
+        ----------
+        work : Work
+        tasks : iterator of Task
+        late : callable
+            Is given outcomes that came in when nobody asked for them any more.
+        """
 
 
 @dataclass(frozen=True)
@@ -51,7 +64,7 @@ class ThreadPool:
     def __str__(self) -> str:
         return f"{self.threads} threads of one process{_with(self.device)}"
 
-    def __call__(self, work: Work, tasks: Iterator[Task]) -> Outcomes:
+    def __call__(self, work: Work, tasks: Iterator[Task], late: Late = forgotten) -> Outcomes:
         """Run tasks, and yield what became of each as it ends."""
         work = _on(self.device, work)
         executor = concurrent.futures.ThreadPoolExecutor(self.threads, "scatdask")
@@ -74,6 +87,9 @@ class ThreadPool:
                         yield pending.pop(future), future.result()
             finally:
                 executor.shutdown(wait=True, cancel_futures=True)
+                for future in pending:
+                    if not future.cancelled() and future.exception() is None:
+                        late(future.result())
 
 
 @dataclass(frozen=True)
@@ -93,7 +109,7 @@ class SameThread:
     def __str__(self) -> str:
         return f"one process, one block at a time{_with(self.device)}"
 
-    def __call__(self, work: Work, tasks: Iterator[Task]) -> Outcomes:
+    def __call__(self, work: Work, tasks: Iterator[Task], late: Late = forgotten) -> Outcomes:
         """Run tasks, and yield what became of each as it ends."""
         work = _on(self.device, work)
         with threadpool_limits(1):

@@ -25,6 +25,7 @@ from scatdask.transforms import Output, Transform
 
 if TYPE_CHECKING:
     from scatdask.archive.ledger import Ledger
+    from scatdask.archive.lock import Lock
     from scatdask.archive.plan import Plan
     from scatdask.archive.work import Work
 
@@ -305,22 +306,28 @@ def merge(work: Work) -> None:
                 _merge_box(work, windows, layout, slots, name, output, signals)
 
 
-def merge_if_complete(work: Work, ledger: Ledger, *, computed: int) -> None:
-    """Merge the states of all blocks, if they are all there and not merged as they are."""
+def merge_if_complete(work: Work, ledger: Ledger, lock: Lock, *, computed: int) -> None:
+    """Merge the states of all blocks, if they are all there and not merged as they are.
+
+    Raises
+    ------
+    OutputBusyError
+        If another run has taken the lock over.
+    """
     record = ledger.read() or {}
     if work.reducing is None or (record.get("is_merged") and not computed):
         return
     if ledger.done(work.output, work.n_blocks).all():
         with commits.merged(work) as here:
             merge(here)
-        ledger.write({**record, "is_merged": True})
+            lock.check()  # it may have taken long
+        ledger.amend(work.output, is_merged=True)
 
 
 def note_changes(work: Work, ledger: Ledger) -> None:
     """Record that blocks will be computed that what was merged does not hold."""
-    record = ledger.read() or {}
-    if record.get("is_merged"):
-        ledger.write({**record, "is_merged": False})
+    if (ledger.read() or {}).get("is_merged"):
+        ledger.amend(work.output, is_merged=False)
 
 
 def _merge_box(

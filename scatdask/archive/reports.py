@@ -26,11 +26,14 @@ class Status:
         Blocks in all, and recorded as finished.
     failures : tuple of Failure
         Blocks that could not be computed so far.
+    is_published : bool
+        Whether readers see what is done; of an Icechunk repository they see a complete output.
     """
 
     blocks: int
     done: int
     failures: tuple[Failure, ...] = ()
+    is_published: bool = True
 
     @property
     def is_complete(self) -> bool:
@@ -50,7 +53,12 @@ class Status:
             for failure in self.failures[:_MOST_SHOWN]
         ]
         more = len(self.failures) - len(failed)
-        return "\n".join([head, *failed, *([f"and {more} more"] if more else [])])
+        hidden = "not published yet: run, or finalise, the job once more"
+        notes = [
+            *([f"and {more} more"] if more else []),
+            *([hidden] if self.is_complete and not self.is_published else []),
+        ]
+        return "\n".join([head, *failed, *notes])
 
 
 @dataclass(frozen=True)
@@ -126,4 +134,9 @@ def read_status(
         )
     blocks = sum(Layout.from_dict(fields).n_blocks for fields in record["layouts"])
     done = ledger.done(record["output"], blocks)
-    return Status(blocks, int(done.sum()), tuple(ledger.failures(record["output"], done)))
+    return Status(
+        blocks,
+        int(done.sum()),
+        tuple(ledger.failures(record["output"], done)),
+        record.get("is_published", True),
+    )

@@ -89,6 +89,8 @@ class OpenSession:
     """A session of a repository; no two are the same."""
 
     session: icechunk.Session
+    # Those that were opened in it, by name.
+    arrays: dict[str, zarr.Array] = field(default_factory=dict)
 
     def store(self) -> Store:
         """Return its store."""
@@ -173,7 +175,11 @@ class Draft:
         """
         repository = self._stored.find_or_make()
         if self.branch not in repository.list_branches():
-            repository.create_branch(self.branch, self._tip(repository))
+            try:
+                repository.create_branch(self.branch, self._tip(repository))
+            except icechunk.IcechunkError:  # unless a run that shares the output was faster
+                if self.branch not in repository.list_branches():
+                    raise
         return self._open(repository)
 
     def look(self) -> Location:
@@ -187,6 +193,10 @@ class Draft:
         repository = self._stored.find_or_make()
         session = repository.readonly_session(snapshot_id=self._tip(repository))
         return replace(self._target, repository=OpenSession(session))
+
+    def check(self) -> None:
+        """Raise OutputExistsError if the repository does not hold the output any more."""
+        self._tip(self._stored.find_or_make())
 
     def commit(self, written: Location, message: str) -> None:
         """Commit what was written to a location that `begin` or `open` returned.
@@ -236,8 +246,9 @@ class Draft:
         """Return the snapshot that holds what is committed, be it published or not."""
         if self.branch in repository.list_branches():
             return repository.lookup_branch(self.branch)
-        snapshots = repository.ancestry(branch=PUBLISHED)
-        if any(snapshot.metadata.get(_OUTPUT) == self._output for snapshot in snapshots):
+        metadata = (snapshot.metadata for snapshot in repository.ancestry(branch=PUBLISHED))
+        outputs = (known[_OUTPUT] for known in metadata if _OUTPUT in known)
+        if next(outputs, None) == self._output:  # and not another job's, in whose place it was
             return repository.lookup_branch(PUBLISHED)
         raise OutputExistsError(
             f"{self._target.url!r} does not hold what the ledger says was written to it, neither "

@@ -94,7 +94,7 @@ def run_blocks(
     with (
         _storage_errors(work.target.url),
         recorded(work, ledger) as (given, add),
-        contextlib.closing(pool(given, _tasks(todo, blocks_per_task))) as outcomes,
+        contextlib.closing(pool(given, _tasks(todo, blocks_per_task), add)) as outcomes,
     ):
         for _, outcome in outcomes:
             add(outcome)

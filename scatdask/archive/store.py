@@ -194,10 +194,24 @@ def extend(
 @lru_cache(maxsize=64)
 def _opened(target: Location, name: str, run: str) -> zarr.Array:
     """Open an array for writing; `run` keeps an output made anew from being taken for the old."""
+    return _open(target, name)
+
+
+def _open(target: Location, name: str) -> zarr.Array:
     store = writable_store(target)
     array = try_again(lambda: zarr.open_group(store, mode="r+")[name], is_known_to_exist=True)
     assert isinstance(array, zarr.Array)
     return array.with_config({"write_empty_chunks": True})
+
+
+def _array(target: Location, name: str, run: str) -> zarr.Array:
+    """Return an array to write to, opened once a run, or session of a repository."""
+    if target.repository is None:
+        return _opened(target, name, run)
+    arrays: dict[str, zarr.Array] = target.repository.arrays
+    if name not in arrays:
+        arrays[name] = _open(target, name)
+    return arrays[name]
 
 
 def write(
@@ -214,7 +228,7 @@ def write(
     ValueError
         If a shard is not written as a whole: what it held before would be lost.
     """
-    array, before = _opened(target, name, run), tally().stored
+    array, before = _array(target, name, run), tally().stored
     size = chunk_shape(array)
     bounds = [part.indices(n)[:2] for part, n in zip(region, array.shape, strict=True)]
     for (start, stop), n, by in zip(bounds, array.shape, size, strict=True):

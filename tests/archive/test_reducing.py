@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 
@@ -15,7 +16,12 @@ import scatdask
 from scatdask import Job, Reduction, Scattering1D, TimeFrequencyScattering
 from scatdask.archive import reducing, sketch
 from scatdask.archive.windows import Windows
-from scatdask.errors import MissingChunksError, OutputExistsError, StatesRemadeWarning
+from scatdask.errors import (
+    MissingChunksError,
+    OutputBusyError,
+    OutputExistsError,
+    StatesRemadeWarning,
+)
 from scatdask.labels import output_names
 from tests.archive.common import begin, forget
 
@@ -299,14 +305,14 @@ def test_longer_source_whose_blocks_touch_more_windows_says_so(tmp_path, monkeyp
 )
 def test_what_cannot_be_reduced(tmp_path, transform, message):
     dims = ("station", "time")[-transform.ndim :]
-    source = write(tmp_path / "in.zarr", signals())
+    source = write(tmp_path / "in.zarr", signals().fillna(0))
     job = Job(source, tmp_path / "out.zarr", transform, dims=dims, reduce=ALL)
     with pytest.raises(ValueError, match=message):
         job.plan()
 
 
 def test_quantiles_that_do_not_fit_the_memory_are_refused(tmp_path):
-    source = write(tmp_path / "in.zarr", signals())
+    source = write(tmp_path / "in.zarr", signals().fillna(0))
     tight = Reduction("10s", ("quantiles",))
     job = Job(source, tmp_path / "out.zarr", S, dim="time", memory="256 MiB", reduce=tight)
     with pytest.raises(MemoryError, match="for the statistics of windows"):
@@ -341,3 +347,23 @@ def test_processes_reduce_as_threads_do(job, tmp_path, cluster):
     job.run(overwrite=True)
     with xr.open_zarr(tmp_path / "out.zarr") as out:
         xr.testing.assert_identical(out.load(), by_processes)
+
+
+def test_run_that_lost_its_lock_while_it_merged_records_nothing(tmp_path, monkeypatch):
+    write(tmp_path / "in.zarr", signals().fillna(0))
+    job = Job(tmp_path / "in.zarr", tmp_path / "out.zarr", S, dim="time", reduce=ALL)
+    merge, ledger = reducing.merge, tmp_path / "out.zarr.ledger"
+
+    def slow(work):
+        merge(work)
+        lock = json.loads((ledger / "lock.json").read_text())
+        (ledger / "lock.json").write_text(json.dumps({**lock, "run": "another"}))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reducing, "merge", slow)
+        with pytest.raises(OutputBusyError, match="taken this output over"):
+            job.run()
+    assert not json.loads((ledger / "job.json").read_text()).get("is_merged")
+    (ledger / "lock.json").unlink()
+    job.run()
+    assert json.loads((ledger / "job.json").read_text())["is_merged"]

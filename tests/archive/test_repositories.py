@@ -151,6 +151,33 @@ def test_interrupted_run_keeps_what_had_come_in(archive, target, expected, faili
     xr.testing.assert_identical(published(target), expected)
 
 
+def test_blocks_under_way_in_threads_are_kept_when_a_run_is_interrupted(
+    archive, target, expected, monkeypatch
+):
+    run_block, ended = work.run_block, []
+    begun = threading.Event()
+
+    def run(given, block):
+        if block == 0:  # the others are under way, or done, when it fails for good
+            assert begun.wait(60)
+            raise StorageError("no space left")
+        receipt = run_block(given, block)
+        ended.append(block)
+        begun.set()
+        return receipt
+
+    job = job_to(target, archive)
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "run_block", run)
+        patch.setattr("scatdask.archive.places._threads_that_fit", lambda block: 2)
+        patch.setattr("scatdask.archive.plan.Plan.blocks_per_task", lambda *_: 1)
+        with pytest.raises(StorageError):
+            job.run()
+    assert job.status().done == len(ended) > 0
+    job.run()
+    xr.testing.assert_identical(published(target), expected)
+
+
 KILLED = """
 import sys, os, signal
 from scatdask import Job, Scattering1D
@@ -301,10 +328,42 @@ def test_output_that_was_rolled_back_is_missed(archive, target, expected):
     first = list(repository.ancestry(branch="main"))[-1].id
     repository.reset_branch("main", first)
     commit_beside(target)
-    with pytest.raises(OutputExistsError, match="does not hold what the ledger says"):
-        job.verify()
+    for act in (job.verify, job.run, lambda: job.run(blocks=(0, 1)), job.finalise):
+        with pytest.raises(OutputExistsError, match="does not hold what the ledger says"):
+            act()
     job.run(overwrite=True)
     xr.testing.assert_identical(published(target), expected)
+
+
+def test_output_in_whose_place_another_job_put_its_own(archive, tmp_path):
+    storage = icechunk.local_filesystem_storage(str(tmp_path / "out"))
+    repository = icechunk.Repository.create(storage)
+    first = job_to(repository, archive, ledger=tmp_path / "first.ledger")
+    first.run()
+    second = job_to(repository, archive, Scattering1D(J=5), ledger=tmp_path / "second.ledger")
+    second.run(overwrite=True)
+    for act in (first.run, first.verify):
+        with pytest.raises(OutputExistsError, match="does not hold what the ledger says"):
+            act()
+    assert second.verify().is_good
+    assert second.run().computed == 0
+
+
+def test_verification_beside_a_run_of_some_blocks(archive, target, monkeypatch):
+    job = job_to(target, archive)
+    blocks = job.init().blocks
+    job.run(blocks=(0, 2))
+    find = commits.to_read
+
+    def beside(*arguments):
+        job.run(blocks=(2, blocks))
+        return find(*arguments)
+
+    monkeypatch.setattr("scatdask.archive.job.to_read", beside)
+    found = job.verify()
+    assert found.is_good
+    assert found.done == 2
+    assert job.status().done == blocks
 
 
 def test_block_whose_chunk_is_missing_is_found_and_computed_again(archive, target, expected):
@@ -317,7 +376,9 @@ def test_block_whose_chunk_is_missing_is_found_and_computed_again(archive, targe
     found = job.verify()
     assert not found.is_good
     assert found.is_recorded
+    assert not job.status().is_published
     assert job.run().computed == len(found.bad)
+    assert job.status().is_published
     xr.testing.assert_identical(published(target), expected)
 
 
@@ -332,7 +393,11 @@ def test_runs_that_share_the_blocks(archive, tmp_path, expected):
         assert job.run(blocks=(first, first + 1)).computed == 1
     target = f"icechunk+file://{path}"
     assert shows_nothing(target)
-    assert job.finalise().is_complete
+    assert job.status().is_complete
+    assert "not published yet" in str(job.status())
+    ended = job.finalise()
+    assert ended.is_complete
+    assert ended.is_published
     xr.testing.assert_identical(published(target), expected)
     assert [path.name for path in ledger.parent.iterdir()] == ["records.ledger"]
 
@@ -420,6 +485,10 @@ def test_repository_wants_a_ledger_of_a_known_name(archive, tmp_path):
     repository = icechunk.Repository.create(icechunk.in_memory_storage())
     with pytest.raises(TypeError, match="no place beside it for the ledger"):
         make_job(archive, target=repository)
+    session = repository.writable_session("main")
+    for part in (session, session.store):
+        with pytest.raises(TypeError, match=r"give the icechunk\.Repository itself"):
+            make_job(archive, target=part, ledger=tmp_path / "records.ledger")
     with pytest.raises(ValueError, match=r"ends in '\.ledger'"):
         target_of(repository, tmp_path / "records")
     with pytest.raises(TypeError, match=r"is for an icechunk\.Repository"):
@@ -427,8 +496,10 @@ def test_repository_wants_a_ledger_of_a_known_name(archive, tmp_path):
 
 
 def test_repository_is_no_source(archive, target):
-    with pytest.raises(TypeError, match="can only be a target"):
-        make_job(target, target=archive.parent / "out.zarr")
+    job_to(target, archive).run()
+    for source in (target, opened(target), opened(target).readonly_session("main").store):
+        with pytest.raises(TypeError, match="can only be a target"):
+            make_job(source, target=archive.parent / "out.zarr")
 
 
 def test_output_inside_its_source(archive):

@@ -36,7 +36,7 @@ def test_references_to_chunks_of_other_files(tmp_path):
     }
     (tmp_path / "references.json").write_text(json.dumps({"version": 1, "refs": references}))
     options = {"fo": str(tmp_path / "references.json"), "remote_protocol": "file"}
-    one = job("reference://", tmp_path / "out.zarr", source_options=options)
+    one = job("reference://", tmp_path / "out.zarr", source_options=options, memory="236 MiB")
     assert one.run().computed == one.plan().blocks
     with xr.open_zarr(tmp_path / "out.zarr") as out:
         np.testing.assert_allclose(out.v, S(values), rtol=1e-4, atol=1e-5)

@@ -224,7 +224,8 @@ def test_every_wavelet_is_by_the_backend_that_scipy_has_for_all(rng, transform, 
 
         @staticmethod
         def __ua_function__(method, args, kwargs):
-            how = {name: kwargs[name] for name in ("n", "s", "axis", "axes") if name in kwargs}
+            names = ("n", "s", "axis", "axes", "norm")
+            how = {name: kwargs[name] for name in names if name in kwargs}
             result = getattr(np.fft, method.__name__)(*args, **how)
             return result * result.dtype.type(Backend.factor)
 
