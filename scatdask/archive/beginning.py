@@ -191,8 +191,9 @@ def _changed_blocks(
             names = request.source.object_names(name, objects[:_MOST_NAMED])
             raise SourceChangedError(
                 f"{len(objects)} chunks or files of variable {name!r} in {request.source.url!r} "
-                f"were written anew since this job began, among them {', '.join(names)}, and "
-                "blocks that are done may have been computed from what they were: run with "
+                "were written anew, or put before others, since this job began, among them "
+                f"{', '.join(names)}, and blocks that are done may have been computed from "
+                "what they were: run with "
                 'changed="recompute" to compute those again that read from them, or with '
                 "overwrite=True to begin anew"
             )

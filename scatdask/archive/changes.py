@@ -41,8 +41,12 @@ def digests(
 
 def _digest(entry: Mapping[str, Any]) -> int:
     mark = next((entry[name] for name in _MARKS if entry.get(name) is not None), None)
-    text = f"{entry.get('size')} {mark}".encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+    return digest(f"{entry.get('size')} {mark}".encode())
+
+
+def digest(content: bytes | memoryview) -> int:
+    """Return a number of 64 bits, another one for other content."""
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
 
 
 def to_bytes(by_variable: Mapping[str, np.ndarray]) -> bytes:

@@ -119,7 +119,13 @@ class FileSource:
         )
 
     def _open_together(self) -> xr.Dataset:
-        together: dict[str, Any] = {
+        # Reading is the task's own: no threads beside it.
+        with dask.config.set(scheduler="synchronous"):
+            return xr.open_mfdataset(self.files, engine=self.engine, **self._together())
+
+    def _together(self) -> dict[str, Any]:
+        """Return how xarray is to put files together."""
+        return {
             "combine": "nested" if "concat_dim" in self.options else "by_coords",
             "data_vars": "minimal",
             "coords": "minimal",
@@ -128,9 +134,6 @@ class FileSource:
             "chunks": {},
             **self.options,
         }
-        # Reading is the task's own: no threads beside it.
-        with dask.config.set(scheduler="synchronous"):
-            return xr.open_mfdataset(self.files, engine=self.engine, **together)
 
     def _entries(self) -> dict[str, dict[str, Any]]:
         """Return what tells a file from one that was written anew, by path."""
@@ -138,7 +141,11 @@ class FileSource:
         return {path: {"size": s.st_size, "mtime": s.st_mtime_ns} for path, s in found.items()}
 
     def survey(self, array: xr.DataArray, missing_chunks: str) -> tuple[StoredArray, np.ndarray]:
-        """Return how a variable is stored, and the digests of the files."""
+        """Return how a variable is stored, and what tells whether it is what it was.
+
+        That is an array of shape (1 + files, 2): the digest of the labels, and zero; then those
+        of the path, and of size and time, of each file.
+        """
         sizes = {str(dim): n for dim, n in array.sizes.items()}
         stored = StoredArray(
             sizes,
@@ -146,7 +153,11 @@ class FileSource:
             np.dtype(array.encoding.get("dtype", array.dtype)).itemsize,
             array.dtype.itemsize,
         )
-        return stored, changes.digests(self._entries(), self.files, (len(self.files),))
+        written = changes.digests(self._entries(), self.files, (len(self.files),))
+        paths = [changes.digest(path.encode()) for path in self.files]
+        files = np.stack([np.array(paths, dtype=np.uint64), written], axis=1)
+        where = np.array([[_labels(array.coords, sizes), 0]], dtype=np.uint64)
+        return stored, np.concatenate([where, files])
 
     def _chunks(self, array: xr.DataArray, sizes: dict[str, int]) -> dict[str, int]:
         """Return what is decoded as one piece: a message, or little where there are no chunks."""
@@ -175,13 +186,39 @@ class FileSource:
     ) -> np.ndarray:
         """Return the numbers of files that are others than they were, shape (n, 1).
 
-        Where the archive got longer, the file that held its end may have.
+        A file that got longer is one of them: nobody knows whether it begins as it did. So are
+        files that came in before others, and all if it cannot be said which.
         """
-        n = min(len(old), len(new))
-        differs = old[:n] != new[:n]
-        if stored.sizes != former and n:
-            differs[-1] = False
-        return np.argwhere(differs)
+        everything = np.arange(len(self.files))
+        if old.ndim != new.ndim:  # a record of before paths were kept
+            return everything[:, np.newaxis]
+        is_other, named = self._compare(old[1:], new[1:], is_longer=stored.sizes != former)
+        if not is_other:
+            lengths = {dim: former[dim] for dim in stored.sizes}
+            labels = _labels(self.open(decode_times=True).coords, lengths)
+            is_other = labels != int(old[0, 0])
+        if not is_other:
+            return np.empty((0, 1), dtype=int)
+        return (named if len(named) else everything)[:, np.newaxis]
+
+    def _compare(
+        self, old: np.ndarray, new: np.ndarray, *, is_longer: bool
+    ) -> tuple[bool, np.ndarray]:
+        """Say whether other files than before may lie where those lay, and name them."""
+        together = self._together()
+        if together["combine"] == "nested":  # one after the other, as they are listed
+            n = min(len(old), len(new))
+            differs = np.flatnonzero((old[:n] != new[:n]).any(axis=1))
+            is_merged = len(new) > n and not is_longer
+            return len(differs) > 0 or n < len(old) or is_merged, differs
+        before = {tuple(file) for file in old.tolist()}
+        now = [tuple(file) for file in new.tolist()]
+        added = np.array([file not in before for file in now])
+        # Files that are added leave alone what there was only if all are joined exactly.
+        is_beyond = is_longer and together["join"] == "exact"
+        rewritten = added & np.isin(new[:, 0], old[:, 0])
+        named = np.flatnonzero(rewritten if rewritten.any() else added)
+        return not before <= set(now) or (bool(added.any()) and not is_beyond), named
 
     def touched(
         self, transform: Transform, layout: Layout, stored: StoredArray, objects: np.ndarray
@@ -260,6 +297,22 @@ def _opened(source: FileSource, decode_times: bool, entries: str) -> xr.Dataset:
     if len(source.files) == 1:
         return source._open_one(decode_times)
     return source._open_together()
+
+
+def _labels(coords: Mapping[Any, xr.DataArray], sizes: Mapping[str, int]) -> int:
+    """Return a digest of the first labels of each axis, which say where samples of files lie."""
+    kept = {dim: _digest_of(coords[dim], n) for dim, n in sizes.items() if dim in coords}
+    return changes.digest(json.dumps(kept).encode())
+
+
+def _digest_of(labels: xr.DataArray, n: int) -> int:
+    """Return a digest of the first labels of an axis, however they are held in memory."""
+    values = labels.values[:n]
+    if values.dtype.kind in "OSU":
+        return changes.digest("\0".join(map(str, values.tolist())).encode())
+    if values.dtype.kind == "M":
+        values = values.astype("M8[ns]", copy=False)
+    return changes.digest(np.ascontiguousarray(values).view(np.uint8).data)
 
 
 def _of_message(sizes: dict[str, int], points: int) -> dict[str, int]:

@@ -106,6 +106,93 @@ def test_file_more_every_night(tmp_path):
     check(tmp_path / "out.zarr", dataset(30_000))
 
 
+def write_some(folder: Path, name: str, some: xr.Dataset, *, labels: bool = True) -> None:
+    """Write a file, in the place of another maybe, which readers keep as it was."""
+    (some if labels else some.drop_vars("time")).to_netcdf(folder / "new")
+    (folder / "new").replace(folder / f"{name}.nc")
+
+
+def check_recomputed(folder: Path, named: str, **options) -> None:
+    """See that a run names a file; and that all is as if anew once it may compute again."""
+    pattern = str(folder / "*.nc")
+    with pytest.raises(SourceChangedError, match=rf"among them \S*{named}\.nc"):
+        job(pattern, folder / "out.zarr", **options).run()
+    again = job(pattern, folder / "out.zarr", **options).run(changed="recompute")
+    assert again.computed == again.blocks
+    job(pattern, folder / "fresh.zarr", **options).run()
+    with xr.open_zarr(folder / "out.zarr") as out, xr.open_zarr(folder / "fresh.zarr") as fresh:
+        xr.testing.assert_allclose(out, fresh, rtol=1e-6, atol=1e-6)
+        assert set(out.coords) == set(fresh.coords)
+    assert job(pattern, folder / "out.zarr", **options).run().computed == 0
+
+
+def test_file_that_comes_before_the_last_of_an_axis_without_labels(tmp_path):
+    """The last one is as it was, and its samples lie elsewhere."""
+    options = {"source_options": {"combine": "nested", "concat_dim": "time"}}
+    for name in (0, 2):
+        write_some(tmp_path, f"part{name}", dataset(4_000, 4_000 * name), labels=False)
+    job(str(tmp_path / "*.nc"), tmp_path / "out.zarr", **options).run()
+    write_some(tmp_path, "part1", dataset(4_000, 4_000), labels=False)
+    check_recomputed(tmp_path, "part1", **options)
+
+
+@pytest.mark.parametrize("name", ["b", "d"])
+def test_station_that_comes_between_others(tmp_path, name):
+    """Wherever the list of files has it, it is its label that says where it lies."""
+    stations = [dataset(4_000).isel(channel=[n]) for n in range(3)]
+    write_some(tmp_path, "a", stations[0])
+    write_some(tmp_path, "c", stations[2])
+    job(str(tmp_path / "*.nc"), tmp_path / "out.zarr").run()
+    write_some(tmp_path, name, stations[1])
+    check_recomputed(tmp_path, name)
+
+
+def test_months_whose_names_sort_otherwise_than_time(tmp_path):
+    for number, name in enumerate(("jan", "feb", "mar", "apr")):
+        write_some(tmp_path, name, dataset(9_000, 9_000 * number))
+        run = job(str(tmp_path / "*.nc"), tmp_path / "out.zarr").run()
+        if number > 1:  # the one block of each channel that there was had touched the end
+            assert 0 < run.found_done < run.blocks
+    check(tmp_path / "out.zarr", dataset(36_000))
+
+
+def test_file_written_anew_on_the_night_when_another_arrives(tmp_path):
+    months = [dataset().isel(time=slice(n, n + 4_000)) for n in (0, 4_000, 8_000)]
+    write_some(tmp_path, "jan", months[0])
+    write_some(tmp_path, "feb", months[1])
+    job(str(tmp_path / "*.nc"), tmp_path / "out.zarr").run()
+    write_some(tmp_path, "jan", months[0].assign(v=2 * months[0].v))
+    write_some(tmp_path, "mar", months[2])
+    check_recomputed(tmp_path, "jan")
+
+
+def test_one_file_that_is_longer_may_be_another_from_its_beginning(tmp_path):
+    write_some(tmp_path, "in", dataset(9_000))
+    job(str(tmp_path / "*.nc"), tmp_path / "out.zarr").run()
+    write_some(tmp_path, "in", dataset().assign(v=2 * dataset().v))
+    check_recomputed(tmp_path, "in")
+
+
+def test_files_that_may_fill_what_others_left_open(tmp_path):
+    """Joined otherwise than exactly there may be gaps, and a file more may lie in one."""
+    options = {"source_options": {"join": "outer"}}
+    for number in range(2):
+        write_some(tmp_path, f"part{number}", dataset(4_000, number * 4_000))
+    job(str(tmp_path / "*.nc"), tmp_path / "out.zarr", **options).run()
+    write_some(tmp_path, "part2", dataset(4_000, 8_000))
+    check_recomputed(tmp_path, "part2", **options)
+
+
+def test_records_of_before_paths_were_kept(tmp_path):
+    write_nights(tmp_path, [8_000, 4_000])
+    source = FileSource.of("*", [str(tmp_path / f"night{night}.nc") for night in (0, 1)])
+    with source.open(decode_times=True) as opened:
+        stored, now = source.survey(opened.v, "fill")
+    assert len(source.changed(now, now, stored, stored.sizes)) == 0
+    found = source.changed(now[1:, 1], now, stored, stored.sizes)
+    assert found.tolist() == [[0], [1]]
+
+
 def test_files_on_worker_processes(tmp_path, monkeypatch):
     monkeypatch.setattr(file_source, "_SHORT", 0)
     write_nights(tmp_path, [8_000, 4_000])
