@@ -12,7 +12,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 
-import dask
 import numpy as np
 import xarray as xr
 
@@ -119,9 +118,7 @@ class FileSource:
         )
 
     def _open_together(self) -> xr.Dataset:
-        # Reading is the task's own: no threads beside it.
-        with dask.config.set(scheduler="synchronous"):
-            return xr.open_mfdataset(self.files, engine=self.engine, **self._together())
+        return xr.open_mfdataset(self.files, engine=self.engine, **self._together())
 
     def _together(self) -> dict[str, Any]:
         """Return how xarray is to put files together."""

@@ -11,7 +11,6 @@ from collections.abc import Container, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import dask
 import xarray as xr
 import zarr
 
@@ -126,7 +125,7 @@ def read_block(
         If one does not exist, in a location that is complete.
     """
     dataset = source.open(decode_times=False) if run is None else _opened(source, run, variable)
-    array = dataset[variable]
+    array = dataset[variable].variable
     rows = math.prod(part.stop - part.start for part in batch.values())
 
     def read(ranges: dict[str, slice]) -> Pieces:
@@ -137,8 +136,8 @@ def read_block(
         selection = {**batch, **ranges}
         try:
             # What is not Zarr may be read through dask: by this thread alone.
-            with dask.config.set(scheduler="synchronous"):
-                part = array.isel(selection).transpose(*batch, *dims).values
+            computed = array.isel(selection).compute(scheduler="synchronous")
+            part = computed.transpose(*batch, *dims).values
         except Exception as error:
             if fault_of(error) is not Fault.BLOCK or isinstance(error, ScatdaskError):
                 raise

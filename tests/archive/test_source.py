@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import threading
 from collections import Counter
+from types import SimpleNamespace
 
+import dask.array
 import numpy as np
 import pytest
 import xarray as xr
@@ -42,6 +45,22 @@ def test_slab_is_read_in_rows_whatever_the_order_of_dims(write_archive, zarr_for
     expected = values[:, :, 1:].transpose(1, 2, 0).reshape(4, 10)
     np.testing.assert_array_equal(first, expected[:, 7:])
     np.testing.assert_array_equal(second, expected[:, :2])
+
+
+def test_what_dask_reads_is_read_by_this_thread_and_leaves_the_scheduler_alone():
+    seen = []
+
+    def note(samples):
+        seen.append((threading.get_ident(), dask.config.get("scheduler", None)))
+        return samples
+
+    samples = dask.array.ones((2, 12), chunks=(1, 4)).map_blocks(note, meta=np.ones((0, 0)))
+    dataset = xr.Dataset({"v": (("channel", "time"), samples)})
+    source = SimpleNamespace(open=lambda *, decode_times: dataset)
+    block = (Slab(0, 12, 0, 12, ((0, 12),), 12),)
+    (read,) = sources.read_block(source, "v", ("time",), block, {"channel": slice(0, 2)})
+    np.testing.assert_array_equal(read, np.ones((2, 12)))
+    assert seen == [(threading.get_ident(), None)] * 6
 
 
 def test_packed_integers_are_decoded_and_their_fill_value_is_missing(write_archive):
