@@ -12,8 +12,6 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from threadpoolctl import threadpool_limits
-
 from scatdask.archive.process import trim_memory
 from scatdask.archive.work import Outcome, Task, Work, run_task
 
@@ -70,26 +68,23 @@ class ThreadPool:
         executor = concurrent.futures.ThreadPoolExecutor(self.threads, "scatdask")
         pending: dict[concurrent.futures.Future[Outcome], Task] = {}
         trim_memory()  # what planning took and freed
-        # The cores are for the blocks: a matrix product of one takes one thread. Only while the
-        # pool is at work, since the process is the user's.
-        with threadpool_limits(1):
-            try:
-                while True:
-                    room = self.threads * TASKS_PER_THREAD - len(pending)
-                    for task in itertools.islice(tasks, room):
-                        pending[executor.submit(run_task, work, task)] = task
-                    if not pending:
-                        return
-                    done, _ = concurrent.futures.wait(
-                        pending, return_when=concurrent.futures.FIRST_COMPLETED
-                    )
-                    for future in done:
-                        yield pending.pop(future), future.result()
-            finally:
-                executor.shutdown(wait=True, cancel_futures=True)
-                for future in pending:
-                    if not future.cancelled() and future.exception() is None:
-                        late(future.result())
+        try:
+            while True:
+                room = self.threads * TASKS_PER_THREAD - len(pending)
+                for task in itertools.islice(tasks, room):
+                    pending[executor.submit(run_task, work, task)] = task
+                if not pending:
+                    return
+                done, _ = concurrent.futures.wait(
+                    pending, return_when=concurrent.futures.FIRST_COMPLETED
+                )
+                for future in done:
+                    yield pending.pop(future), future.result()
+        finally:
+            executor.shutdown(wait=True, cancel_futures=True)
+            for future in pending:
+                if not future.cancelled() and future.exception() is None:
+                    late(future.result())
 
 
 @dataclass(frozen=True)
@@ -112,9 +107,8 @@ class SameThread:
     def __call__(self, work: Work, tasks: Iterator[Task], late: Late = forgotten) -> Outcomes:
         """Run tasks, and yield what became of each as it ends."""
         work = _on(self.device, work)
-        with threadpool_limits(1):
-            for task in tasks:
-                yield task, run_task(work, task)
+        for task in tasks:
+            yield task, run_task(work, task)
 
 
 def _with(device: str) -> str:

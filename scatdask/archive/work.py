@@ -18,7 +18,12 @@ from scatdask.archive.layout import Layout
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.locations import Location
 from scatdask.archive.metrics import meter_receipts
-from scatdask.archive.process import call_unseen, prepare_process, release_memory
+from scatdask.archive.process import (
+    call_unseen,
+    prepare_process,
+    products_in_one_thread,
+    release_memory,
+)
 from scatdask.archive.receipts import Receipt, merge
 from scatdask.archive.reducing import Reducing, places, values_of
 from scatdask.archive.retries import retries_so_far
@@ -97,6 +102,7 @@ class Outcome(NamedTuple):
     notices: tuple[Warning, ...] = ()
 
 
+@products_in_one_thread()
 def run_task(work: Work, task: Task) -> Outcome:
     """Compute the blocks of a task.
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import dask
 import distributed
 import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from scatdask import Job, Scattering1D
 from scatdask.transforms import Transform
@@ -24,6 +27,42 @@ def make_job(
 ) -> Job:
     """Return a job over "time", by default to ``out.zarr`` beside its source."""
     return Job(source, target or source.parent / "out.zarr", transform, dim="time", **options)
+
+
+def settings(libraries: ThreadpoolController) -> tuple[object, list[int]]:
+    """Return what of a process is its user's: the scheduler of dask, and threads of BLAS."""
+    threads = [library["num_threads"] for library in libraries.info()]
+    return dask.config.get("scheduler", None), threads
+
+
+@pytest.fixture(scope="package")
+def blas() -> ThreadpoolController:
+    """The libraries that multiply matrices, searched for once."""
+    return ThreadpoolController().select(user_api="blas")
+
+
+@pytest.fixture(autouse=True)
+def user_settings_last(blas: ThreadpoolController) -> Iterator[None]:
+    """Have no test end with other settings of the process than it began with."""
+    before = settings(blas)
+    yield
+    assert settings(blas) == before
+
+
+@pytest.fixture
+def two_threads(user_settings_last: None, blas: ThreadpoolController) -> Iterator[Callable]:
+    """Let products take two threads, by the order of a thread that ends, and say how many may."""
+    with threadpool_limits(1):
+        pass  # what the main thread ordered for all tests holds no longer
+    ordering = threading.Thread(target=threadpool_limits, args=(2,))
+    ordering.start()
+    ordering.join()
+
+    def threads() -> set[int]:
+        return {library["num_threads"] for library in blas.info()}
+
+    yield threads
+    threadpool_limits(1)
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ import dask
 import distributed
 import numpy as np
 import pytest
-import threadpoolctl
 import xarray as xr
 
 from scatdask import Job, Scattering1D
@@ -209,15 +208,15 @@ def test_window_of_tasks_is_bounded(monkeypatch):
     assert len(list(ThreadPool(3)(None, tasks()))) == 200
 
 
-def test_threads_of_the_process_are_as_before_when_a_run_is_over(archive):
-    def threads() -> list[int]:
-        return [library["num_threads"] for library in threadpoolctl.threadpool_info()]
-
-    with threadpoolctl.threadpool_limits(2):
-        before = threads()
-        assert 2 in before
-        Job(archive, archive.parent / "out.zarr", Scattering1D(J=4), dim="time").run()
-        assert threads() == before
+def test_threads_of_the_process_are_as_before_when_a_run_is_over(archive, two_threads):
+    Job(archive, archive.parent / "out.zarr", Scattering1D(J=4), dim="time").run()
+    assert two_threads() == {2}
+    with (
+        distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        Job(archive, archive.parent / "other.zarr", Scattering1D(J=4), dim="time").run(client)
+    assert two_threads() == {2}
 
 
 def test_client_and_number_of_workers_exclude_each_other(cluster):

@@ -6,9 +6,10 @@ import threading
 import time
 
 import pytest
+from threadpoolctl import ThreadpoolController
 
-from scatdask.archive import work
-from scatdask.archive.process import call_unseen
+from scatdask.archive import process, work
+from scatdask.archive.process import call_unseen, products_in_one_thread
 
 PROGRAM = """
 import os, resource
@@ -81,3 +82,46 @@ def test_tasks_are_out_of_sight_of_the_profiler_of_their_worker(monkeypatch):
     assert work.run_task_on_worker(nothing, work.Task(0, 0)) == work.Outcome([], [])
     assert seen
     assert seen[0] != threading.get_ident()
+
+
+def test_limit_ends_with_the_last_of_those_who_overlap(two_threads):
+    assert two_threads() == {2}
+    entered, leave = threading.Event(), threading.Event()
+
+    def outlast():
+        with products_in_one_thread():
+            entered.set()
+            leave.wait(60)
+
+    with products_in_one_thread():
+        assert two_threads() == {1}
+        other = threading.Thread(target=outlast)
+        other.start()
+        assert entered.wait(60)
+    assert two_threads() == {1}
+    leave.set()
+    other.join()
+    assert two_threads() == {2}
+
+
+def test_limit_of_those_libraries_whose_threads_each_have_their_own(two_threads, monkeypatch):
+    # As with OpenMP: BLAS of the processes of tests is taken for such a library.
+    nothing = ThreadpoolController().select(user_api="none")
+    monkeypatch.setattr(process, "_libraries", lambda: (ThreadpoolController(), nothing))
+    with products_in_one_thread():
+        assert two_threads() == {1}
+    assert two_threads() == {2}
+
+
+def test_task_that_raises_leaves_no_limit_behind(two_threads, monkeypatch):
+    seen = []
+
+    def fail(_):
+        seen.append(two_threads())
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(work, "_in_session_of_its_own", fail)
+    with pytest.raises(ZeroDivisionError):
+        call_unseen(work.run_task, work.Work(None, None, None, (), (), "", ""), work.Task(0, 0))
+    assert seen == [{1}]
+    assert two_threads() == {2}
