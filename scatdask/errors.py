@@ -69,6 +69,10 @@ class NoWorkersWarning(UserWarning):
     """A cluster has no workers yet, and a run waits for them."""
 
 
+class WorkerMemoryWarning(UserWarning):
+    """A worker that came after blocks were chosen has less memory than they need."""
+
+
 class ShortBlocksWarning(UserWarning):
     """A job began with blocks so short that they read much more than fresh ones would."""
 

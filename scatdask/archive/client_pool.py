@@ -78,11 +78,13 @@ class ClientPool:
     client : distributed.Client
     device : {"auto", "cpu", "gpu"}
         What computes: GPUs and CPUs, or only one kind. With "cpu" all workers do, on their CPUs.
+    needed : int
+        Resident bytes that a process of one thread takes by the plan, if there is one.
     """
 
-    def __init__(self, client: distributed.Client, device: str = "auto") -> None:
+    def __init__(self, client: distributed.Client, device: str = "auto", needed: int = 0) -> None:
         self._client = client
-        self._crew = Crew(client, device)
+        self._crew = Crew(client, device, needed)
 
     def __str__(self) -> str:
         return str(self._crew)

@@ -15,7 +15,8 @@ from dask.utils import format_bytes
 
 from scatdask.archive.abilities import Abilities, abilities, check_versions
 from scatdask.archive.gpu import BLOCKS_UNDER_WAY
-from scatdask.errors import DeviceLostWarning, WorkersLostError
+from scatdask.archive.worker_memory import limits_of_threads
+from scatdask.errors import DeviceLostWarning, WorkerMemoryWarning, WorkersLostError
 
 if TYPE_CHECKING:
     import distributed
@@ -43,10 +44,13 @@ class Crew:
     ----------
     client : distributed.Client
     device : {"auto", "cpu", "gpu"}
+    needed : int
+        Resident bytes that a process of one thread takes by the plan, if there is one.
     """
 
-    def __init__(self, client: distributed.Client, device: str = "auto") -> None:
-        self._client, self._device = client, device
+    def __init__(self, client: distributed.Client, device: str = "auto", needed: int = 0) -> None:
+        self._client, self._device, self._needed = client, device, needed
+        self._measured: set[str] = set()
         self._threads: dict[str, int] = {}
         self._known: dict[str, Abilities] = {}
         self._tagged: set[tuple[str, str]] = set()
@@ -120,6 +124,8 @@ class Crew:
         -----
         DeviceLostWarning
             If the last worker with a GPU has gone.
+        WorkerMemoryWarning
+            If a worker would be killed at less memory than the plan needs.
         """
         now = time.monotonic()
         try:
@@ -136,6 +142,7 @@ class Crew:
         self._forget_those_who_left()
         self._meet_new_ones()
         self._form_teams()
+        self._measure_new_ones()
         self._notice_losses(now)
 
     def _forget_those_who_left(self) -> None:
@@ -197,6 +204,26 @@ class Crew:
             got = {a for a, answer in answers.items() if not isinstance(answer, Exception)}
             self._tagged |= {(address, device) for address in got}
             self._teams[device] = team - (set(new) - got)
+
+    def _measure_new_ones(self) -> None:
+        """Warn once if a worker that came after blocks were chosen is too small for them."""
+        new = self._teams["cpu"] - self._measured
+        if not self._needed or not new:
+            return
+        self._measured |= new
+        limits = limits_of_threads(self._client)
+        small = {a: limits[a] for a in new if limits.get(a, self._needed) < self._needed}
+        if small:
+            address = min(small, key=lambda a: (small[a], a))
+            needed, self._needed = self._needed, 0  # said once
+            warnings.warn(
+                f"worker {address} would be killed at {format_bytes(small[address])} for each "
+                f"thread, and by the plan a worker takes {format_bytes(needed)}: its blocks may "
+                "fail. Give workers more, or the job less (memory=) and begin it anew with "
+                "overwrite=True",
+                WorkerMemoryWarning,
+                stacklevel=2,
+            )
 
     def _notice_losses(self, now: float) -> None:
         """Warn or raise where those who did the work have been gone for long."""

@@ -212,7 +212,7 @@ class Job:
         """
         request = self.request
         if client is not None:
-            gpus = check_place(client, None, None, "auto")
+            gpus = check_place(client, None, None, "auto", self.request.memory)
             request = request.for_workers(client, gpus=gpus)
         prospect = request.consider(self._ledger.read())
         if prospect.former is not None:
@@ -320,6 +320,8 @@ class Job:
             If blocks of this run hold NaN outputs.
         NoWorkersWarning
             If the cluster has no workers yet.
+        WorkerMemoryWarning
+            If a worker that came late would be killed at less memory than the plan needs.
         DeviceLostWarning
             If the last worker with a GPU went away, and CPUs compute its blocks.
         DeviceFailedWarning, DeviceMemoryWarning
@@ -331,7 +333,7 @@ class Job:
                 "overwrite=True and changed= concern the blocks of others too: call init() with "
                 "them first"
             )
-        gpus = check_place(client, workers, scheduler, device)
+        gpus = check_place(client, workers, scheduler, device, self.request.memory)
         start = time.perf_counter()
         request = self.request.for_workers(client, workers, gpus=gpus, only_gpus=device == "gpu")
         with contextlib.ExitStack() as stack:
@@ -358,7 +360,14 @@ class Job:
                     noted(self._ledger, work.run, blocks=len(todo), range=blocks)
                 )
                 pool = stack.enter_context(
-                    choose_pool(client, workers, scheduler, plan.block_memory, device)
+                    choose_pool(
+                        client,
+                        workers,
+                        scheduler,
+                        plan.block_memory,
+                        device,
+                        plan.peak_memory,
+                    )
                 )
                 threads = pool.threads or int(CPU_COUNT)
                 note["pool"] = str(pool)

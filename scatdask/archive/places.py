@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import dask
 from dask.system import CPU_COUNT
+from dask.utils import format_bytes
 
 from scatdask.archive.abilities import DEVICES, abilities
 from scatdask.archive.client_pool import ClientPool
@@ -18,6 +19,7 @@ from scatdask.archive.crew import Crew
 from scatdask.archive.gpu import BLOCKS_UNDER_WAY
 from scatdask.archive.memory import PROCESS_BYTES
 from scatdask.archive.pools import Pool, SameThread, ThreadPool
+from scatdask.archive.worker_memory import find_room
 from scatdask.errors import NoWorkersWarning
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ def check_place(
     workers: int | None,
     scheduler: str | None,
     device: str,
+    memory: int | None = None,
 ) -> frozenset[str]:
     """Find out before anything is done whether there is such a place, and what it lacks.
 
@@ -36,6 +39,8 @@ def check_place(
     ----------
     client, workers, scheduler, device
         As for `choose_pool`.
+    memory : int, optional
+        For which blocks are to be chosen, where it is given.
 
     Returns
     -------
@@ -74,7 +79,7 @@ def check_place(
     if not crew.workers:
         warnings.warn(
             f"the cluster at {client.scheduler_info(n_workers=0)['address']} has no workers yet: "
-            "the run waits for them",
+            f"the run waits for them{_guess(memory)}",
             NoWorkersWarning,
             stacklevel=3,
         )
@@ -86,6 +91,16 @@ def check_place(
     return crew.gpus
 
 
+def _guess(memory: int | None) -> str:
+    """Say for which memory blocks are chosen before there are workers, unless it was given."""
+    if memory is not None or (room := find_room()).memory is None:
+        return ""
+    return (
+        f". A job that begins now gets blocks for {format_bytes(room.memory)}, {room.origin}, "
+        "which workers may not have: give the job what a thread of theirs has, memory="
+    )
+
+
 @contextlib.contextmanager
 def choose_pool(
     client: distributed.Client | None,
@@ -93,6 +108,7 @@ def choose_pool(
     scheduler: str | None,
     block_memory: int,
     device: str = "auto",
+    needed: int = 0,
 ) -> Iterator[Pool]:
     """Yield the pool that a run was asked to use, and stop what was started for it.
 
@@ -109,9 +125,12 @@ def choose_pool(
         not matter: plans for one hold as many blocks as are under way.
     device : {"auto", "cpu", "gpu"}
         What computes. With "auto" a GPU where there is one; workers without one compute too.
+    needed : int
+        Resident bytes that a process of one thread takes by the plan: workers that come late and
+        have less are warned of.
     """
     if client is not None:
-        yield ClientPool(client, device)
+        yield ClientPool(client, device, needed)
         return
     if workers is not None:
         with local_client(workers) as own:

@@ -111,6 +111,21 @@ def _workers(client: distributed.Client, gpus: Collection[str]) -> list[_Process
     ]
 
 
+def limits_of_threads(client: distributed.Client) -> dict[str, int]:
+    """Return beyond which memory of a thread each worker is killed that is killed at all.
+
+    As in `Room`, a thread has the process beside it.
+    """
+    deadly = _measure("terminate") or 1.0
+    limits = {
+        address: _least(
+            [_Process(worker["memory_limit"] or 0, max(worker["nthreads"], 1), False)], deadly
+        )
+        for address, worker in client.scheduler_info(n_workers=-1)["workers"].items()
+    }
+    return {address: limit for address, limit in limits.items() if limit is not None}
+
+
 def _this_machine(processes: int | None, has_gpu: bool) -> tuple[list[_Process], str]:
     """Return processes of this machine, one of them with its GPU, and how to call their memory."""
     from distributed.system import MEMORY_LIMIT

@@ -17,7 +17,12 @@ from scatdask.archive.abilities import Abilities, abilities
 from scatdask.archive.client_pool import ClientPool
 from scatdask.archive.crew import Crew
 from scatdask.archive.gpu import BLOCKS_UNDER_WAY
-from scatdask.errors import DeviceLostWarning, WorkersLostError, WorkerVersionError
+from scatdask.errors import (
+    DeviceLostWarning,
+    WorkerMemoryWarning,
+    WorkersLostError,
+    WorkerVersionError,
+)
 
 VERSIONS = abilities("cpu").versions
 CPU = Abilities(versions=VERSIONS, without_gpu="no slot")
@@ -212,3 +217,17 @@ def test_worker_of_other_versions_is_refused():
                 crew.look()
         else:
             crew.look()
+
+
+def test_worker_that_comes_late_and_is_too_small_for_the_plan_is_named_once(monkeypatch):
+    monkeypatch.setattr(module, "_POLL_SECONDS", 0.0)
+    limits = {"large": 1000, "small": 400, "smaller": 300}
+    monkeypatch.setattr(module, "limits_of_threads", lambda client: limits)
+    large = {"large": CPU, "unlimited": CPU}
+    looks = large, {**large, "small": CPU}, {**large, "small": CPU, "smaller": CPU}
+    crew = Crew(FakeClient(*looks), needed=500)
+    crew.look()
+    with pytest.warns(WorkerMemoryWarning, match="worker small would be killed at 400 B .* 500 B"):
+        crew.look()
+    crew.look()
+    assert set(crew.workers) == {"large", "unlimited", "small", "smaller"}

@@ -232,7 +232,7 @@ def test_workers_that_are_still_in_the_queue_are_waited_for(archive, monkeypatch
             n_workers=0, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
         ) as cluster,
         distributed.Client(cluster) as client,
-        pytest.warns(NoWorkersWarning, match="the run waits for them"),
+        pytest.warns(NoWorkersWarning, match=r"waits for them\. .* of this machine .* memory="),
     ):
         starter = threading.Timer(1.0, cluster.scale, [1])
         starter.start()
