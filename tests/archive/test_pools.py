@@ -212,7 +212,9 @@ def test_threads_of_the_process_are_as_before_when_a_run_is_over(archive, two_th
     Job(archive, archive.parent / "out.zarr", Scattering1D(J=4), dim="time").run()
     assert two_threads() == {2}
     with (
-        distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster,
+        distributed.LocalCluster(
+            n_workers=1, processes=False, dashboard_address="127.0.0.1:0"
+        ) as cluster,
         distributed.Client(cluster) as client,
     ):
         Job(archive, archive.parent / "other.zarr", Scattering1D(J=4), dim="time").run(client)
