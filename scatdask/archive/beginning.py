@@ -59,7 +59,7 @@ def prepare(
         if not _is_half_made(ledger):
             store.check_replaceable(request.target)
     elif record is not None:
-        request.check_same(record, prospect.plan.variables)
+        request.check_same(prospect)
     elif request.target.exists:
         raise OutputExistsError(
             f"{request.target.url!r} exists, and no ledger beside it says that a job wrote it: "
@@ -73,8 +73,7 @@ def prepare(
     if not overwrite and ledger.read() != record:  # another run began it since
         record = ledger.read()
         prospect = request.consider(record)
-        if record is not None:
-            request.check_same(record, prospect.plan.variables)
+        request.check_same(prospect)
     if record is not None and record["is_made"] and request.target.exists:
         sweep_partial(request.target)
         output = _continue(request, ledger, record, prospect, changed)
@@ -205,7 +204,7 @@ def _record(request: Request, prospect: Prospect, *, is_made: bool) -> dict[str,
     """Return what a ledger says of a new output."""
     plan = prospect.plan
     return {
-        **request.identity(plan.variables),
+        **prospect.identity,
         "layouts": [layout.to_dict() for layout in plan.layouts],
         **({} if plan.reducing is None else {"slots": list(plan.reducing.slots)}),
         "plan": plan.to_dict(),
@@ -246,7 +245,7 @@ def find(
         )
     commits.check_held(request.target, str(record["output"]))
     prospect = request.consider(record, as_begun=as_begun)
-    request.check_same(record, prospect.plan.variables)
+    request.check_same(prospect)
     if prospect.former != prospect.plan.layouts:
         raise OutputExistsError(
             f"{request.target.url!r} was made for a shorter source: run the job, or extend the "

@@ -137,6 +137,10 @@ class FileSource:
         found = {path: Path(path).stat() for path in self.files}
         return {path: {"size": s.st_size, "mtime": s.st_mtime_ns} for path, s in found.items()}
 
+    def opened(self) -> Self:
+        """Return itself."""
+        return self
+
     def survey(self, array: xr.DataArray, missing_chunks: str) -> tuple[StoredArray, np.ndarray]:
         """Return how a variable is stored, and what tells whether it is what it was.
 

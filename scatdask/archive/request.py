@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,10 @@ class Prospect:
         Of each array of the output.
     digests : dict of array
         Of the objects of each variable of the source, see `changes`.
+    identity : dict
+        What a ledger records of the request, given the variables that it comes to.
+    differing : list of str
+        In which points a ledger records another request than this one, if it records any.
     former : tuple of Layout or None
         The blocks that are recorded, on axes as long as they were then; None where the ledger
         has no such job.
@@ -61,6 +65,8 @@ class Prospect:
     empty: xr.Dataset
     encoding: dict[str, Any]
     digests: dict[str, np.ndarray]
+    identity: dict[str, Any]
+    differing: list[str]
     former: tuple[Layout, ...] | None
 
 
@@ -121,11 +127,16 @@ class Request:
         """
         if self.reduction is not None:
             reduced.check_reducible(self.transform)
-        whole = self.source.open(decode_times=True)
+        source = self.source.opened()
+        whole = source.open(decode_times=True)
         labels.check_dims(whole, self.transform, self.dims)
         chosen, skipped = labels.choose(whole, self.dims, self.variable)
-        variables = tuple(map(str, chosen))
-        begun = record if record and not self.differences(record, variables) else None
+        variables = _as_recorded(chosen, record)
+        for name in variables:
+            check_dtype(whole[name].dtype, f"variable {name!r}")
+        identity = self._identity(source, variables)
+        differing = [] if record is None else _differences(record, identity)
+        begun = None if differing else record
         lengths = _lengths(begun) if begun and as_begun else {}
         dataset = whole.isel(lengths)
         if self.variable is not None:
@@ -134,15 +145,14 @@ class Request:
         labels.check_sizes(self.transform, dataset.sizes, self.dims)
         stored, digests = [], {}
         for name in variables:
-            check_dtype(dataset[name].dtype, f"variable {name!r}")
-            one, digests[name] = self.source.survey(whole[name], self.missing_chunks)
+            one, digests[name] = source.survey(whole[name], self.missing_chunks)
             stored.append(one)
         former = tuple(Layout.from_dict(fields) for fields in begun["layouts"]) if begun else None
         layouts, origin = former, _AS_BEGUN
         if layouts is None or not as_begun:
             layouts, origin = self._layouts(dict(zip(variables, stored, strict=True)), former)
         # Labels are copied as they are stored.
-        raw = self.source.open(decode_times=False)[list(dataset.data_vars)]
+        raw = source.open(decode_times=False)[list(dataset.data_vars)]
         raw = raw.isel(lengths)
         empty, names, encoding = store.template(raw, self.transform, layouts, samplings, skipped)
         libraries = library_bytes(self.source, self.target)
@@ -165,7 +175,7 @@ class Request:
                 empty, encoding, self.transform, layouts, names, reducing, windows
             )
         self._check_memory(plan, record if begun else None)
-        return Prospect(plan, empty, encoding, digests, former)
+        return Prospect(plan, empty, encoding, digests, identity, differing, former)
 
     def _layouts(
         self, stored: dict[str, StoredArray], former: tuple[Layout, ...] | None
@@ -258,50 +268,57 @@ class Request:
                 stacklevel=3,
             )
 
-    def identity(self, variables: tuple[str, ...]) -> dict[str, Any]:
-        """Return what a ledger records of the request, given the variables that it comes to."""
-        dataset = self.source.open(decode_times=False)
+    def _identity(self, source: Source, variables: tuple[str, ...]) -> dict[str, Any]:
+        """Return what a ledger records of the request."""
+        dataset = source.open(decode_times=False)
         return {
             "transform": {"name": self.transform.name, **self.transform.parameters()},
             "transform_fingerprint": self.transform.fingerprint(),
-            "source": self.source.url,
-            "source_fingerprint": self.source.fingerprint(variables, self.dims),
+            "source": source.url,
+            "source_fingerprint": source.fingerprint(variables, self.dims),
             "sizes": {name: _sizes(dataset[name]) for name in variables},
             "dims": list(self.dims),
             "variables": list(variables),
             **({} if self.reduction is None else {"reduction": self.reduction.to_dict()}),
         }
 
-    def check_same(self, record: dict[str, Any], variables: tuple[str, ...]) -> None:
-        """Raise OutputExistsError if a ledger records another request than this one."""
-        if differing := self.differences(record, variables):
+    def check_same(self, prospect: Prospect) -> None:
+        """Raise OutputExistsError if the ledger records another request than this one."""
+        if prospect.differing:
             raise OutputExistsError(
-                f"{self.target.url!r} is the output of another job ({'; '.join(differing)}): name "
-                "another output, or run with overwrite=True to replace it"
+                f"{self.target.url!r} is the output of another job "
+                f"({'; '.join(prospect.differing)}): name another output, or run with "
+                "overwrite=True to replace it"
             )
 
-    def differences(self, record: dict[str, Any], variables: tuple[str, ...]) -> list[str]:
-        """Say in which points another request than this one is recorded in a ledger."""
-        mine = self.identity(variables)
-        differing = []
-        theirs = record.get("transform", {})
-        for key in sorted({*theirs, *mine["transform"]}):
-            if theirs.get(key) != mine["transform"].get(key):
-                differing.append(
-                    f"{key}: {theirs.get(key)!r} there, {mine['transform'].get(key)!r} here"
-                )
-        for key in ("source", "dims", "variables", "reduction"):
-            if record.get(key) != mine.get(key):
-                differing.append(f"{key}: {record.get(key)!r} there, {mine.get(key)!r} here")
-        if record.get("source_fingerprint") != mine["source_fingerprint"]:
-            differing.append("the source has changed since")
-        for name, sizes in record.get("sizes", {}).items():
-            for dim, n in sizes.items():
-                if mine["sizes"].get(name, {}).get(dim, 0) < n:
-                    differing.append(f"{name!r} had {n} samples along {dim!r} and has fewer now")
-        if not differing and record.get("transform_fingerprint") != mine["transform_fingerprint"]:
-            differing.append("the numbers have another meaning in this version of scatdask")
-        return differing
+
+def _as_recorded(chosen: Iterable[Hashable], record: dict[str, Any] | None) -> tuple[str, ...]:
+    """Put variables in recorded order: groups that are not consolidated list them in any."""
+    place = {name: n for n, name in enumerate((record or {}).get("variables", ()))}
+    return tuple(sorted(map(str, chosen), key=lambda name: place.get(name, len(place))))
+
+
+def _differences(record: dict[str, Any], mine: dict[str, Any]) -> list[str]:
+    """Say in which points another request than ours is recorded in a ledger."""
+    differing = []
+    theirs = record.get("transform", {})
+    for key in sorted({*theirs, *mine["transform"]}):
+        if theirs.get(key) != mine["transform"].get(key):
+            differing.append(
+                f"{key}: {theirs.get(key)!r} there, {mine['transform'].get(key)!r} here"
+            )
+    for key in ("source", "dims", "variables", "reduction"):
+        if record.get(key) != mine.get(key):
+            differing.append(f"{key}: {record.get(key)!r} there, {mine.get(key)!r} here")
+    if record.get("source_fingerprint") != mine["source_fingerprint"]:
+        differing.append("the source has changed since")
+    for name, sizes in record.get("sizes", {}).items():
+        for dim, n in sizes.items():
+            if mine["sizes"].get(name, {}).get(dim, 0) < n:
+                differing.append(f"{name!r} had {n} samples along {dim!r} and has fewer now")
+    if not differing and record.get("transform_fingerprint") != mine["transform_fingerprint"]:
+        differing.append("the numbers have another meaning in this version of scatdask")
+    return differing
 
 
 def _lengths(record: dict[str, Any]) -> dict[str, slice]:

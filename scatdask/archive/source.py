@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import math
+import posixpath
 import threading
 from collections.abc import Container, Iterator
 from functools import lru_cache
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 # Held while a source is opened: thousands of files take a while.
 _opening = threading.Lock()
+# What the folder of an array or group holds.
+_NODE = {"zarr.json", ".zarray", ".zgroup"}
 # Attributes that say what stored numbers mean.
 _DECODING = {
     "scale_factor",
@@ -41,37 +44,60 @@ _DECODING = {
 }
 
 
-def open_source(location: Location, *, decode_times: bool) -> xr.Dataset:
-    """Open a Zarr group lazily, without dask and without loading coordinates.
+def open_arrays(location: Location) -> xr.backends.ZarrStore:
+    """Open a Zarr group and all arrays in it.
 
     Raises
     ------
     FileNotFoundError
-        If there is no Zarr group at `location`.
+        If there is no Zarr group at `location`, or metadata is listed there that cannot be read.
     """
     try:
         group = _group(location)
     except (FileNotFoundError, zarr.errors.GroupNotFoundError) as error:
         raise FileNotFoundError(f"no Zarr group at {location.url!r}") from error
-    return xr.open_zarr(
-        readable_store(location),
-        chunks=None,
-        consolidated=group.metadata.consolidated_metadata is not None,
-        zarr_format=group.metadata.zarr_format,
-        decode_times=decode_times,
-        create_default_indexes=False,
+
+    def open_all() -> xr.backends.ZarrStore:
+        has_mask = group.metadata.zarr_format == 2  # xarray's own rule
+        arrays = xr.backends.ZarrStore(group, mode="r", use_zarr_fill_value_as_mask=has_mask)
+        if group.metadata.consolidated_metadata is None:
+            _check_members(location, arrays)
+        return arrays
+
+    return try_again(open_all, is_known_to_exist=True)
+
+
+def _check_members(location: Location, arrays: xr.backends.ZarrStore) -> None:
+    """Raise FileNotFoundError if a group holds an array that zarr has left out.
+
+    Zarr does so, with a warning at most, where a store says that it does not have the metadata of
+    an array that it lists.
+    """
+    filesystem, root = location.filesystem, location.path
+    filesystem.invalidate_cache(root)
+    for entry in filesystem.ls(root, detail=True):
+        folder = entry["name"].rstrip("/")
+        name = posixpath.basename(folder)
+        if entry["type"] != "directory" or name in arrays.members:
+            continue
+        if _NODE & set(map(posixpath.basename, filesystem.ls(folder, detail=False))):
+            raise FileNotFoundError(
+                f"{location.url!r} lists the metadata of {name!r}, and says that it does not exist "
+                "where it is read: try again, or remove that folder"
+            )
+
+
+def as_dataset(arrays: xr.backends.ZarrStore, *, decode_times: bool) -> xr.Dataset:
+    """Return arrays as a Dataset, lazily, without dask and without loading coordinates."""
+    return xr.open_dataset(
+        arrays, chunks=None, decode_times=decode_times, create_default_indexes=False
     )
 
 
-def _opened(source: Readable, run: str, variable: str) -> xr.Dataset:
+def _opened(source: Readable, run: str) -> xr.Dataset:
     """Open a source once a process, however many threads ask for it at the same time."""
     with _opening:
-        dataset = _opened_before(source, run)
-        if variable not in dataset:
-            # Zarr leaves out an array whose metadata a store says that it does not have.
-            _opened_before.cache_clear()
-            dataset = _opened_before(source, run)
-        return dataset
+        return _opened_before(source, run)
 
 
 @lru_cache(maxsize=16)
@@ -124,7 +150,7 @@ def read_block(
     MissingChunksError
         If one does not exist, in a location that is complete.
     """
-    dataset = source.open(decode_times=False) if run is None else _opened(source, run, variable)
+    dataset = source.open(decode_times=False) if run is None else _opened(source, run)
     array = dataset[variable].variable
     rows = math.prod(part.stop - part.start for part in batch.values())
 
@@ -174,8 +200,15 @@ def _group(location: Location) -> zarr.Group:
 
 
 def stored_array(location: Location, variable: str) -> zarr.Array:
-    """Return the Zarr array of a variable, to ask for its chunks."""
+    """Open the Zarr array of a variable, to ask for its chunks."""
     array = _group(location)[variable]
+    assert isinstance(array, zarr.Array)
+    return array
+
+
+def array_of(arrays: xr.backends.ZarrStore, variable: str) -> zarr.Array:
+    """Return one of the arrays of a group that was opened, to ask for its chunks."""
+    array = arrays.members[variable]
     assert isinstance(array, zarr.Array)
     return array
 
@@ -230,16 +263,18 @@ def check_chunks(location: Location, array: zarr.Array, present: Container[str])
         )
 
 
-def fingerprint(location: Location, variables: tuple[str, ...], dims: tuple[str, ...]) -> str:
+def fingerprint(
+    arrays: xr.backends.ZarrStore, variables: tuple[str, ...], dims: tuple[str, ...]
+) -> str:
     """Return a SHA-256 of what the source is: types, chunks, codecs, attributes, where axes begin.
 
     How long it is is no part of it: archives grow.
     """
     record: dict[str, Any] = {}
-    dataset = open_source(location, decode_times=False)
+    dataset = as_dataset(arrays, decode_times=False)
     along = [dim for dim in dims if dim in dataset.coords]
     for name in (*variables, *along):
-        array = stored_array(location, name)
+        array = array_of(arrays, name)
         metadata = array.metadata.to_dict()
         record[name] = {key: metadata[key] for key in sorted(metadata) if key != "shape"}
         # Others may tell how far the archive goes by now.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from glob import has_magic
 from os import PathLike, fspath
 from pathlib import Path
@@ -14,8 +14,7 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from scatdask.archive import changes
-from scatdask.archive import source as arrays
+from scatdask.archive import changes, source
 from scatdask.archive.file_source import FileSource, is_file_name
 from scatdask.archive.files import Folder
 from scatdask.archive.layout import Layout, StoredArray
@@ -45,6 +44,9 @@ class Source(Readable, Protocol):
     @property
     def url(self) -> str:
         """What it is called."""
+
+    def opened(self) -> Source:
+        """Return it as it is now, for several questions."""
 
     def survey(self, array: xr.DataArray, missing_chunks: str) -> tuple[StoredArray, np.ndarray]:
         """Return how a variable is stored, and the digests of its objects."""
@@ -131,9 +133,12 @@ class ZarrSource:
     Attributes
     ----------
     location : Location
+    arrays : ZarrStore, optional
+        Those of the group, where it was opened.
     """
 
     location: Location
+    arrays: xr.backends.ZarrStore | None = field(default=None, compare=False, repr=False)
 
     @property
     def url(self) -> str:
@@ -143,7 +148,14 @@ class ZarrSource:
 
     def open(self, *, decode_times: bool) -> xr.Dataset:
         """Open it lazily, without dask and without loading coordinates."""
-        return arrays.open_source(self.location, decode_times=decode_times)
+        return source.as_dataset(self._open(), decode_times=decode_times)
+
+    def opened(self) -> Source:
+        """Return it with its arrays opened, of which several things can be asked then."""
+        return replace(self, arrays=self._open())
+
+    def _open(self) -> xr.backends.ZarrStore:
+        return source.open_arrays(self.location) if self.arrays is None else self.arrays
 
     def survey(self, array: xr.DataArray, missing_chunks: str) -> tuple[StoredArray, np.ndarray]:
         """Return how a variable is stored, and the digests of its objects.
@@ -153,24 +165,24 @@ class ZarrSource:
         MissingChunksError
             If `missing_chunks` is "error" and some do not exist.
         """
-        on_disk = arrays.stored_array(self.location, str(array.name))
-        entries = arrays.listing(self.location, on_disk)
+        on_disk = source.array_of(self._open(), str(array.name))
+        entries = source.listing(self.location, on_disk)
         if missing_chunks == "error":
-            arrays.check_chunks(self.location, on_disk, entries)
+            source.check_chunks(self.location, on_disk, entries)
         dims = [str(dim) for dim in array.dims]
         stored = StoredArray(
             dict(zip(dims, array.shape, strict=True)),
-            dict(zip(dims, arrays.chunk_shape(on_disk), strict=True)),
+            dict(zip(dims, source.chunk_shape(on_disk), strict=True)),
             np.dtype(on_disk.dtype).itemsize,
             array.dtype.itemsize,
             dict(zip(dims, (max(size, 1) for size in on_disk.chunks), strict=True)),
         )
-        keys = arrays.chunk_keys(on_disk, (slice(None),) * on_disk.ndim)
+        keys = source.chunk_keys(on_disk, (slice(None),) * on_disk.ndim)
         return stored, changes.digests(entries, keys, stored.counts)
 
     def fingerprint(self, variables: tuple[str, ...], dims: tuple[str, ...]) -> str:
         """Return a SHA-256 of types, chunks, codecs, attributes, and where axes begin."""
-        return arrays.fingerprint(self.location, variables, dims)
+        return source.fingerprint(self._open(), variables, dims)
 
     def changed(
         self, old: np.ndarray, new: np.ndarray, stored: StoredArray, former: Mapping[str, int]
@@ -186,13 +198,13 @@ class ZarrSource:
 
     def object_names(self, variable: str, objects: np.ndarray) -> list[str]:
         """Return the keys of chunks."""
-        metadata = arrays.stored_array(self.location, variable).metadata
+        metadata = source.stored_array(self.location, variable).metadata
         return [metadata.encode_chunk_key(tuple(index)) for index in objects.tolist()]
 
     def undecodable(self, variable: str, selection: Mapping[str, slice]) -> str:
         """Say which chunks of a selection cannot be read, each by itself."""
-        array: zarr.Array = arrays.stored_array(self.location, variable)
-        return arrays.undecodable(array, tuple(selection.values()))
+        array: zarr.Array = source.stored_array(self.location, variable)
+        return source.undecodable(array, tuple(selection.values()))
 
     def strict(self) -> Source:
         """Return it so that a chunk that does not exist is an error."""

@@ -178,6 +178,20 @@ def test_trouble_at_a_rate_changes_no_number(new_bucket, client, proxy, undistur
     np.testing.assert_array_equal(bucket.output(), undisturbed)
 
 
+def test_plan_opens_the_source_once(new_bucket, client, proxy):
+    job = new_bucket(client, proxy.url).job()
+    asked: list[tuple[str, str]] = []
+    proxy.trouble = lambda method, path, number: asked.append((method, path.partition("?")[0]))
+    for has_begun in (False, True):
+        asked.clear()
+        job.plan()
+        metadata = [request for request in asked if request[1].endswith("in.zarr/zarr.json")]
+        assert metadata.count(("GET", metadata[0][1])) == 1
+        assert len(asked) < 16
+        if not has_begun:
+            job.init()
+
+
 def test_retries_are_reported(new_bucket, proxy):
     pytest.importorskip("obstore")
     bucket = new_bucket("obstore", proxy.url)

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
+import math
 import threading
 from collections import Counter
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import dask.array
@@ -14,9 +17,10 @@ from scatdask.archive import retries
 from scatdask.archive import source as sources
 from scatdask.archive.locations import Location
 from scatdask.archive.source_kinds import ZarrSource
-from scatdask.archive.stores import PatientStore
+from scatdask.archive.stores import PatientStore, is_chunk
 from scatdask.blocks import Slab
 from scatdask.errors import ChunkError, MissingChunksError
+from tests.archive.conftest import make_job
 
 
 def remove_chunk(path, variable: str, index: tuple[int, ...]) -> str:
@@ -28,7 +32,7 @@ def remove_chunk(path, variable: str, index: tuple[int, ...]) -> str:
 
 def test_no_group_says_where_it_looked(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no Zarr group at .*nowhere\.zarr"):
-        sources.open_source(Location.of(tmp_path / "nowhere.zarr"), decode_times=True)
+        sources.open_arrays(Location.of(tmp_path / "nowhere.zarr"))
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
@@ -162,7 +166,7 @@ def test_fingerprint_knows_the_source_by_its_metadata(write_archive):
     same = write_archive(name="same.zarr")
     other = write_archive(name="other.zarr", chunks={"channel": 1, "time": 500})
     marks = [
-        sources.fingerprint(Location.of(p), ("velocity",), ("time",)) for p in (one, same, other)
+        ZarrSource(Location.of(p)).fingerprint(("velocity",), ("time",)) for p in (one, same, other)
     ]
     assert marks[0] == marks[1] != marks[2]
 
@@ -183,30 +187,44 @@ def asked(monkeypatch) -> list[str]:
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
 @pytest.mark.parametrize("consolidated", [True, False])
-def test_metadata_that_may_be_missing_is_not_asked_for_again(
-    write_archive, asked, zarr_format, consolidated
-):
-    path = write_archive(zarr_format=zarr_format, consolidated=consolidated)
-    sources.open_source(Location.of(path), decode_times=False)
-    # Once to see what kind of group it is, and once to open it.
-    assert max(Counter(asked).values()) <= 2
-    assert max([asked.count(key) for key in asked if "/" in key], default=0) <= 1
+def test_plan_asks_for_metadata_once(write_archive, asked, zarr_format, consolidated):
+    job = make_job(write_archive(zarr_format=zarr_format, consolidated=consolidated))
+    for has_begun in (False, True):
+        asked.clear()
+        job.plan()
+        metadata = [key for key in asked if not is_chunk(key)]
+        assert len(metadata) > 0
+        assert max(Counter(metadata).values()) == 1
+        if not has_begun:
+            job.init()
+
+
+@pytest.fixture
+def forget(monkeypatch) -> Callable[..., list[str]]:
+    """Return a function that has stores not find a key, and returns those that were not found."""
+    monkeypatch.setattr(retries, "_FIRST_WAIT", 0.0)
+    read = PatientStore._read
+
+    def forget(key: str, times: float = 1) -> list[str]:
+        failed: list[str] = []
+
+        async def forgetful(self, asked, *arguments):
+            if asked == key and len(failed) < times:
+                failed.append(key)
+                return None
+            return await read(self, asked, *arguments)
+
+        monkeypatch.setattr(PatientStore, "_read", forgetful)
+        return failed
+
+    return forget
 
 
 @pytest.mark.filterwarnings("ignore:Object at velocity is not recognized")
 @pytest.mark.parametrize("key", ["velocity/.zattrs", "velocity/.zarray", ".zgroup"])
-def test_metadata_that_a_store_does_not_find_once(write_archive, monkeypatch, key):
-    monkeypatch.setattr(retries, "_FIRST_WAIT", 0.0)
+def test_metadata_that_a_store_does_not_find_once(write_archive, forget, key):
     path = write_archive(zarr_format=2, consolidated=False)
-    read, failed = PatientStore._read, []
-
-    async def forgetful(self, asked, *arguments):
-        if asked == key and not failed:
-            failed.append(key)
-            return None
-        return await read(self, asked, *arguments)
-
-    monkeypatch.setattr(PatientStore, "_read", forgetful)
+    failed = forget(key)
     source, block = ZarrSource(Location.of(path)), (Slab(0, 4, 0, 4, ((0, 4),), 4),)
     batch = {"channel": slice(0, 1)}
     (samples,) = sources.read_block(source, "velocity", ("time",), block, batch, str(path))
@@ -215,7 +233,39 @@ def test_metadata_that_a_store_does_not_find_once(write_archive, monkeypatch, ke
         np.testing.assert_array_equal(samples, archive.velocity[:1, :4])
 
 
+@pytest.mark.filterwarnings("ignore:Object at (w|notes) is not recognized")
+@pytest.mark.parametrize("variable", [None, "w"])
+@pytest.mark.parametrize(("zarr_format", "key"), [(2, "w/.zarray"), (3, "w/zarr.json")])
+def test_plan_does_without_no_array_whose_metadata_is_listed(
+    write_archive, forget, variable, zarr_format, key
+):
+    noise = np.random.default_rng(0).standard_normal((2, 9_000))
+    both = xr.Dataset(dict.fromkeys("vw", (("channel", "time"), noise)))
+    path = write_archive(both, zarr_format=zarr_format, consolidated=False)
+    (path / "notes").mkdir()  # is no array
+    job = make_job(path, variable=variable)
+    expected = ("w",) if variable else ("v", "w")
+    assert forget(key, times=2) == []
+    assert set(job.plan().variables) == set(expected)
+    failed = forget(key, times=math.inf)
+    with pytest.raises(FileNotFoundError, match=r"lists the metadata of 'w', and says"):
+        job.plan()
+    assert 2 < len(failed) < 9
+
+
+def test_order_in_which_arrays_are_listed_is_no_matter(write_archive):
+    noise = np.random.default_rng(0).standard_normal((2, 9_000))
+    path = write_archive(xr.Dataset(dict.fromkeys("vw", (("channel", "time"), noise))))
+    blocks = make_job(path).run().computed
+    metadata = json.loads((path / "zarr.json").read_text())
+    listed = metadata["consolidated_metadata"]["metadata"]
+    metadata["consolidated_metadata"]["metadata"] = dict(reversed(listed.items()))
+    (path / "zarr.json").write_text(json.dumps(metadata))
+    assert list(ZarrSource(Location.of(path)).open(decode_times=True)) == ["w", "v"]
+    assert make_job(path).run().found_done == blocks
+
+
 def test_array_without_names_of_dimensions(tmp_path):
     zarr.create_group(tmp_path / "in.zarr", zarr_format=2).create_array("v", data=np.zeros(100))
     with pytest.raises(KeyError, match="_ARRAY_DIMENSIONS"):
-        sources.open_source(Location.of(tmp_path / "in.zarr"), decode_times=True)
+        ZarrSource(Location.of(tmp_path / "in.zarr")).open(decode_times=True)
