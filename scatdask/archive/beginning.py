@@ -62,7 +62,7 @@ def prepare(
         request.check_same(prospect)
     elif request.target.exists:
         raise OutputExistsError(
-            f"{request.target.url!r} exists, and no ledger beside it says that a job wrote it: "
+            f"{request.target.name!r} exists, and no ledger beside it says that a job wrote it: "
             "name another output, or run with overwrite=True to replace it"
         )
     # What is replaced makes room of an unknown size, and states of windows compress beyond any
@@ -137,7 +137,7 @@ def _continue(
         return _make(request, ledger, prospect)  # blocks are whole signals, and those are others
     if not extend_partials(request.target, plan):
         warnings.warn(
-            f"blocks of {request.target.url!r} touch more windows on the longer axis than there "
+            f"blocks of {request.target.name!r} touch more windows on the longer axis than there "
             "is room for: all are computed anew",
             StatesRemadeWarning,
             stacklevel=4,
@@ -241,14 +241,14 @@ def find(
     record = ledger.read()
     if record is None or not record["is_made"]:
         raise FileNotFoundError(
-            f"there is no output at {request.target.url!r} yet: make it with init() first"
+            f"there is no output at {request.target.name!r} yet: make it with init() first"
         )
     commits.check_held(request.target, str(record["output"]))
     prospect = request.consider(record, as_begun=as_begun)
     request.check_same(prospect)
     if prospect.former != prospect.plan.layouts:
         raise OutputExistsError(
-            f"{request.target.url!r} was made for a shorter source: run the job, or extend the "
+            f"{request.target.name!r} was made for a shorter source: run the job, or extend the "
             "output with init(), first"
         )
     if check_source:

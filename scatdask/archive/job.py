@@ -164,7 +164,7 @@ class Job:
 
     def __repr__(self) -> str:
         asked = self.request
-        places = f"{asked.source.url!r}, {asked.target.url!r}"
+        places = f"{asked.source.url!r}, {asked.target.name!r}"
         return f"Job({places}, {asked.transform}, dims={asked.dims!r})"
 
     def _repr_html_(self) -> str:

@@ -52,6 +52,8 @@ class Location:
         Whether it is an error if a chunk that is read does not exist.
     repository : StoredRepository, OpenSession or Fork, optional
         What leads to the Icechunk repository that holds the arrays. The ledger is beside the URL.
+    given : str
+        What its user calls a repository.
     """
 
     url: str
@@ -60,6 +62,7 @@ class Location:
     store: Any = field(default=None, hash=False, repr=False)
     is_complete: bool = False
     repository: Any = field(default=None, hash=False, repr=False)
+    given: str = field(default="", compare=False)
 
     @classmethod
     def of(cls, place: Place | Location, options: Mapping[str, Any] | None = None) -> Location:
@@ -96,7 +99,12 @@ class Location:
         return cls(text, dict(options or {}))
 
     def __str__(self) -> str:
-        return self.url
+        return self.name
+
+    @property
+    def name(self) -> str:
+        """What messages call it: as it was given."""
+        return self.given or self.url
 
     def beside(self, suffix: str) -> Location:
         """Return the location whose name has a suffix more."""
@@ -237,7 +245,10 @@ def target_of(
     if not where.url.endswith(LEDGER):
         raise ValueError(f"ledger must have a name that ends in {LEDGER!r}, got {str(ledger)!r}")
     url, repository = where.url.removesuffix(LEDGER), place
-    return replace(where, url=url, repository=StoredRepository(url, repository))
+    # Which may go on about options of the storage.
+    storage = repr(repository.storage).partition(", config=")[0]
+    given = f"icechunk.Repository({storage})"
+    return replace(where, url=url, repository=StoredRepository(url, repository), given=given)
 
 
 def _is_of_icechunk(thing: Any) -> bool:
@@ -255,7 +266,8 @@ def _of_repository(url: str, options: Mapping[str, Any] | None) -> Location:
     from scatdask.archive.repositories import StoredRepository
 
     where = Location.of(url if scheme == "s3" else rest, options)
-    return replace(where, repository=StoredRepository(where.url))
+    given = f"{_ICECHUNK}{url}"
+    return replace(where, repository=StoredRepository(where.url), given=given)
 
 
 def _of_filesystem(filesystem: Any, path: str) -> Location:

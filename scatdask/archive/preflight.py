@@ -67,7 +67,7 @@ def check_room(target: Location, n_bytes: int) -> None:
     free = shutil.disk_usage(_nearest(target)).free
     if n_bytes * _LEAST_SHARE > free:
         raise OSError(
-            f"{target.url!r} takes {format_bytes(n_bytes)} more before compression, and its disk "
+            f"{target.name!r} takes {format_bytes(n_bytes)} more before compression, and its disk "
             f"has {format_bytes(free)} free: make space, name another place, or write less, as "
             "with a larger T, selected paths, or reduce="
         )

@@ -224,7 +224,7 @@ class Draft:
         published = repository.lookup_branch(PUBLISHED)
         if all(snapshot.id != published for snapshot in repository.ancestry(branch=self.branch)):
             raise OutputExistsError(
-                f"the branch {PUBLISHED!r} of {self._target.url!r} has commits of others since "
+                f"the branch {PUBLISHED!r} of {self._target.name!r} has commits of others since "
                 f"this job began: the output is complete on the branch {self.branch!r}. Move "
                 f"{PUBLISHED!r} there by Repository.reset_branch, which leaves them out, or run "
                 "with overwrite=True"
@@ -251,7 +251,7 @@ class Draft:
         if next(outputs, None) == self._output:  # and not another job's, in whose place it was
             return repository.lookup_branch(PUBLISHED)
         raise OutputExistsError(
-            f"{self._target.url!r} does not hold what the ledger says was written to it, neither "
+            f"{self._target.name!r} does not hold what the ledger says was written to it, neither "
             f"on the branch {self.branch!r} nor on {PUBLISHED!r}: run with overwrite=True to "
             "compute it again"
         )

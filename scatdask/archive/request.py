@@ -232,7 +232,7 @@ class Request:
                 )
             if begun["plan"]["peak_memory"] > memory or plan.peak_memory > _GROWN * memory:
                 raise MemoryError(
-                    f"{self.target.url!r} was begun with blocks for which a worker needs "
+                    f"{self.target.name!r} was begun with blocks for which a worker needs "
                     f"{needed}, and {allowed}: give at least as much, or run with overwrite=True "
                     "to begin again with smaller blocks"
                 )
@@ -260,7 +260,7 @@ class Request:
             return
         if plan.bytes_read > _MUCH_MORE * fresh.bytes_read:
             warnings.warn(
-                f"{self.target.url!r} was begun with blocks of {plan.layouts[0].lengths} samples, "
+                f"{self.target.name!r} was begun with blocks of {plan.layouts[0].lengths} samples, "
                 f"which read {format_bytes(plan.bytes_read)}, where those that would be chosen now "
                 f"read {format_bytes(fresh.bytes_read)}: it keeps them, unless it is run once with "
                 "overwrite=True to begin anew",
@@ -286,7 +286,7 @@ class Request:
         """Raise OutputExistsError if the ledger records another request than this one."""
         if prospect.differing:
             raise OutputExistsError(
-                f"{self.target.url!r} is the output of another job "
+                f"{self.target.name!r} is the output of another job "
                 f"({'; '.join(prospect.differing)}): name another output, or run with "
                 "overwrite=True to replace it"
             )

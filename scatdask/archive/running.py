@@ -92,7 +92,7 @@ def run_blocks(
     """
     tally, start, tasks_ended = Tally(), time.perf_counter(), 0
     with (
-        _storage_errors(work.target.url),
+        _storage_errors(work.target.name),
         recorded(work, ledger) as (given, add),
         contextlib.closing(pool(given, _tasks(todo, blocks_per_task), add)) as outcomes,
     ):

@@ -44,7 +44,7 @@ def check_replaceable(target: Location) -> None:
     held = [key.rsplit("/", 1)[-1] for key in target.filesystem.ls(target.path, detail=False)]
     if held and not {"zarr.json", ".zgroup", ".zarray"} & set(held):
         raise OutputExistsError(
-            f"{target.url!r} holds something that is not Zarr ({', '.join(sorted(held)[:3])}), "
+            f"{target.name!r} holds something that is not Zarr ({', '.join(sorted(held)[:3])}), "
             "which is not replaced: name another output, or remove it first"
         )
 

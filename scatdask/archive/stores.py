@@ -204,7 +204,7 @@ def readable_store(location: Location) -> Store:
 def writable_store(location: Location) -> Store:
     """Return the store of a location for writing whole chunks, one a process or session."""
     if location.repository is not None:
-        return OverwritingStore(location.repository.store(), location.url)
+        return OverwritingStore(location.repository.store(), location.name)
     with _lock:
         return _writable(location)
 
@@ -216,12 +216,12 @@ def _readable(location: Location) -> PatientStore:
 
 def _reader(location: Location, store: Store) -> PatientStore:
     kind = CompleteStore if location.is_complete else PatientStore
-    return kind(store, location.url)
+    return kind(store, location.name)
 
 
 @lru_cache(maxsize=32)
 def _writable(location: Location) -> PatientStore:
-    return OverwritingStore(_bare(location, read_only=False), location.url)
+    return OverwritingStore(_bare(location, read_only=False), location.name)
 
 
 def _bare(location: Location, *, read_only: bool) -> Store:

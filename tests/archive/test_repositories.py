@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from scatdask import Job, Reduction, Scattering1D
 from scatdask.archive import commits, read_status, work
 from scatdask.archive.libraries import ICECHUNK_BYTES
-from scatdask.archive.locations import Location, target_of
+from scatdask.archive.locations import Location
 from scatdask.archive.memory import PROCESS_BYTES
 from scatdask.errors import BlocksFailedError, OutputExistsError, StorageError
 from tests.archive.conftest import CHANNELS, N, S, make_job
@@ -473,26 +473,6 @@ def test_full_disk_ends_the_run_and_names_it(archive, tmp_path):
         assert job.status().is_complete
     finally:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
-
-
-@pytest.mark.parametrize("url", ["icechunk+gs://bucket/out", "icechunk+/data/out", "icechunk+out"])
-def test_url_of_another_kind(url):
-    with pytest.raises(ValueError, match=r"icechunk\+s3://bucket/prefix"):
-        Location.of(url)
-
-
-def test_repository_wants_a_ledger_of_a_known_name(archive, tmp_path):
-    repository = icechunk.Repository.create(icechunk.in_memory_storage())
-    with pytest.raises(TypeError, match="no place beside it for the ledger"):
-        make_job(archive, target=repository)
-    session = repository.writable_session("main")
-    for part in (session, session.store):
-        with pytest.raises(TypeError, match=r"give the icechunk\.Repository itself"):
-            make_job(archive, target=part, ledger=tmp_path / "records.ledger")
-    with pytest.raises(ValueError, match=r"ends in '\.ledger'"):
-        target_of(repository, tmp_path / "records")
-    with pytest.raises(TypeError, match=r"is for an icechunk\.Repository"):
-        target_of(tmp_path / "out.zarr", tmp_path / "records.ledger")
 
 
 def test_repository_is_no_source(archive, target):

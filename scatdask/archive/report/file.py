@@ -52,7 +52,7 @@ def write_report(
     location = Location.of(target, options)
     path = _default_page(location) if page is None else Path(page)
     _check(path)
-    text = render(summarise(Ledger(location), location.url))
+    text = render(summarise(Ledger(location), location.name))
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
         partial.write_text(text, encoding="utf-8")

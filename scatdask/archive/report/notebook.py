@@ -41,7 +41,7 @@ def job_html(source: str, target: Location, transform: str) -> str:
     transform : str
         What.
     """
-    entries = [("source", source), ("output", target.url)]
+    entries = [("source", source), ("output", target.name)]
     more: list[Element | None] = []
     try:
         record = Ledger(target).read()
