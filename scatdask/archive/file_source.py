@@ -6,6 +6,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import find_spec
@@ -36,13 +37,42 @@ _SHORT = 2000
 _opening = threading.Lock()
 
 
-@lru_cache(maxsize=1)
-def _bound_kept_chunks() -> None:
-    """Have netCDF keep little of what it decodes, in all files that this process opens later."""
-    if find_spec("netCDF4") is not None:
+class _KeptChunks:
+    """netCDF keeps little of what it decodes, in files that this process opens meanwhile.
+
+    It has one setting for all that are opened, and xarray opens some anew when they are read: the
+    first of those who open or read sets it, and the last restores it.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._users = threading.Lock(), 0
+        self._before: tuple[Any, ...] = ()
+
+    def __enter__(self) -> None:
         import netCDF4
 
-        netCDF4.set_chunk_cache(KEPT_CHUNKS)
+        with self._lock:
+            if self._users == 0:
+                self._before = netCDF4.get_chunk_cache()
+                netCDF4.set_chunk_cache(KEPT_CHUNKS)
+            self._users += 1
+
+    def __exit__(self, *error: object) -> None:
+        import netCDF4
+
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                netCDF4.set_chunk_cache(*self._before)
+
+
+_kept_chunks = _KeptChunks()
+
+
+def _reading(engine: str | None) -> AbstractContextManager[None]:
+    """Return what holds while files are opened or read that may be netCDF."""
+    is_netcdf = engine in (None, "netcdf4") and find_spec("netCDF4") is not None
+    return _kept_chunks if is_netcdf else nullcontext()
 
 
 def is_file_name(path: str) -> bool:
@@ -98,14 +128,17 @@ class FileSource:
         ImportError
             If they are GRIB, and what reads it is not installed.
         """
-        if self.engine in (None, "netcdf4"):
-            _bound_kept_chunks()
-        if len(self.files) == 1 and self.engine != "cfgrib":
-            return self._open_one(decode_times)
         if self.engine == "cfgrib" and self.engine not in xr.backends.list_engines():
             raise ImportError('GRIB is read by cfgrib and ecCodes: pip install "scatdask[grib]"')
-        with _opening:
-            return _opened(self, decode_times or len(self.files) > 1, str(self._entries()))
+        with self.reading():
+            if len(self.files) == 1 and self.engine != "cfgrib":
+                return self._open_one(decode_times)
+            with _opening:
+                return _opened(self, decode_times or len(self.files) > 1, str(self._entries()))
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Return what holds while it is read."""
+        return _reading(self.engine)
 
     def _open_one(self, decode_times: bool) -> xr.Dataset:
         return xr.open_dataset(
@@ -279,6 +312,10 @@ class ListedFiles:
         files = tuple(json.loads(self.ledger.read(self.name)))
         source = FileSource(self.url, files, self.engine, self.options)
         return source.open(decode_times=decode_times)
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Return what holds while it is read."""
+        return _reading(self.engine)
 
     def undecodable(self, variable: str, selection: Mapping[str, slice]) -> str:
         """Say nothing: the error of the library names the file, if it can."""

@@ -173,7 +173,8 @@ def read_block(
             raise
         return part.reshape(rows, *part.shape[len(batch) :])
 
-    return read({})
+    with source.reading():
+        return read({})
 
 
 def undecodable(array: zarr.Array, region: tuple[slice, ...]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from glob import has_magic
 from os import PathLike, fspath
@@ -30,6 +31,9 @@ class Readable(Hashable, Protocol):
 
     def open(self, *, decode_times: bool) -> xr.Dataset:
         """Open it lazily."""
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Return what holds while it is read."""
 
     def undecodable(self, variable: str, selection: Mapping[str, slice]) -> str:
         """Say what of a selection cannot be read; nothing if all can."""
@@ -149,6 +153,10 @@ class ZarrSource:
     def open(self, *, decode_times: bool) -> xr.Dataset:
         """Open it lazily, without dask and without loading coordinates."""
         return source.as_dataset(self._open(), decode_times=decode_times)
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Return what holds while it is read: nothing."""
+        return nullcontext()
 
     def opened(self) -> Source:
         """Return it with its arrays opened, of which several things can be asked then."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
@@ -191,6 +192,28 @@ def test_records_of_before_paths_were_kept(tmp_path):
     assert len(source.changed(now, now, stored, stored.sizes)) == 0
     found = source.changed(now[1:, 1], now, stored, stored.sizes)
     assert found.tolist() == [[0], [1]]
+
+
+def test_netcdf_keeps_little_of_a_jobs_files_and_as_much_as_before_of_others(tmp_path, monkeypatch):
+    write_nights(tmp_path, [4_000, 4_000, 4_000])
+    kept: list[int] = []
+
+    class Opened(netCDF4.Dataset):
+        def __init__(self, *arguments, **options):
+            kept.append(netCDF4.get_chunk_cache()[0])
+            super().__init__(*arguments, **options)
+
+    monkeypatch.setattr(netCDF4, "Dataset", Opened)
+    before = netCDF4.get_chunk_cache()
+    assert before[0] != file_source.KEPT_CHUNKS
+    one = job(str(tmp_path / "night*.nc"), tmp_path / "out.zarr")
+    with xr.set_options(file_cache_maxsize=1):  # all are opened again when they are read
+        one.plan()
+        planned = len(kept)
+        one.run()
+    assert set(kept) == {file_source.KEPT_CHUNKS}
+    assert len(kept) > planned
+    assert netCDF4.get_chunk_cache() == before
 
 
 def test_files_on_worker_processes(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import math
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import dask.array
@@ -60,7 +61,7 @@ def test_what_dask_reads_is_read_by_this_thread_and_leaves_the_scheduler_alone()
 
     samples = dask.array.ones((2, 12), chunks=(1, 4)).map_blocks(note, meta=np.ones((0, 0)))
     dataset = xr.Dataset({"v": (("channel", "time"), samples)})
-    source = SimpleNamespace(open=lambda *, decode_times: dataset)
+    source = SimpleNamespace(open=lambda *, decode_times: dataset, reading=nullcontext)
     block = (Slab(0, 12, 0, 12, ((0, 12),), 12),)
     (read,) = sources.read_block(source, "v", ("time",), block, {"channel": slice(0, 2)})
     np.testing.assert_array_equal(read, np.ones((2, 12)))
