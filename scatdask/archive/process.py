@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -14,7 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
-from scatdask.arrays.memory import glibc_function, keep_freed_memory
+from scatdask.arrays.memory import glibc_function, keep_freed_memory, trims_at_once
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -130,7 +129,7 @@ def products_in_one_thread() -> Iterator[None]:
 
 def release_memory() -> None:
     """Return freed memory to the system, as is worth its while once a task of a dask worker."""
-    if "MALLOC_TRIM_THRESHOLD_" in os.environ:  # what other processes keep is theirs
+    if trims_at_once():  # what other processes keep is theirs
         trim_memory()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import os
 import sys
 from functools import cache
@@ -96,6 +97,15 @@ def release_memory(x: AnyArray) -> None:
         sys.modules["torch"].cuda.empty_cache()
 
 
+def trims_at_once() -> bool:
+    """Say whether this process is a worker that dask has told to give memory back at once.
+
+    Dask sets the variable where it starts them too, and that may be the process of its user.
+    """
+    is_child = multiprocessing.parent_process() is not None
+    return is_child and "MALLOC_TRIM_THRESHOLD_" in os.environ
+
+
 @cache
 def keep_freed_memory() -> None:
     """Have the C library keep some of what is freed, once a process.
@@ -109,7 +119,7 @@ def keep_freed_memory() -> None:
     anew, page by page: then a transform takes more than twice its time. There, other thresholds
     are set.
     """
-    if "MALLOC_TRIM_THRESHOLD_" not in os.environ:
+    if not trims_at_once():
         np.empty(KEPT_BYTES, np.uint8)
         return
     mallopt = glibc_function("mallopt")

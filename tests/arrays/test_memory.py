@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from scatdask import arrays
+from scatdask.arrays import memory
 
 
 def test_the_memory_of_the_host_is_not_counted(xp):
@@ -39,13 +40,25 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
 @pytest.mark.parametrize("set_by_dask", [{}, {"MALLOC_TRIM_THRESHOLD_": "65536"}])
 def test_memory_that_was_freed_is_used_again(set_by_dask):
-    # In a process of its own, in which nothing large was freed before.
+    # In a process of its own, in which nothing large was freed before. Those of dask have a parent.
+    program = f"with __import__('multiprocessing').Pool(1) as pool: pool.apply(exec, [{FAULTS!r}])"
     environment = {name: v for name, v in os.environ.items() if not name.startswith("MALLOC_")}
     environment |= set_by_dask
-    command = [sys.executable, "-c", FAULTS]
+    command = [sys.executable, "-c", program if set_by_dask else FAULTS]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     # A padded row alone has more than a hundred pages.
     assert int(done.stdout) < 100
+
+
+def test_allocator_of_a_process_that_only_starts_workers_is_left_alone(monkeypatch):
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "65536")  # dask sets it there, too
+    asked: list[str] = []
+    monkeypatch.setattr(memory, "glibc_function", asked.append)
+    memory.keep_freed_memory.__wrapped__()
+    assert asked == []
+    monkeypatch.setattr("multiprocessing.parent_process", object)
+    memory.keep_freed_memory.__wrapped__()
+    assert asked == ["mallopt"]
 
 
 def error_of(library: str, name: str, *args) -> Exception:
