@@ -310,6 +310,8 @@ def _differences(record: dict[str, Any], mine: dict[str, Any]) -> list[str]:
     for key in ("source", "dims", "variables", "reduction"):
         if record.get(key) != mine.get(key):
             differing.append(f"{key}: {record.get(key)!r} there, {mine.get(key)!r} here")
+    if record.get("reduction") and "slots" not in record:
+        differing.append("an earlier version of scatdask has laid out its states of windows")
     if record.get("source_fingerprint") != mine["source_fingerprint"]:
         differing.append("the source has changed since")
     for name, sizes in record.get("sizes", {}).items():

@@ -261,6 +261,19 @@ def test_another_reduction_is_another_job(job):
         other.run()
 
 
+def test_ledger_of_before_states_had_slots(job, tmp_path):
+    job.run()
+    ledger = tmp_path / "out.zarr.ledger" / "job.json"
+    record = json.loads(ledger.read_text())
+    del record["slots"]
+    ledger.write_text(json.dumps(record))
+    for act in (job.run, job.verify, job.finalise):
+        with pytest.raises(OutputExistsError, match=r"earlier version.*states.*overwrite=True"):
+            act()
+    assert job.status().is_complete
+    assert job.run(overwrite=True).computed == job.plan().blocks
+
+
 def lengthen(source: Path) -> None:
     later = signals().fillna(0.0).isel(time=slice(9_000, None)).drop_vars("station")
     with warnings.catch_warnings():
