@@ -6,7 +6,7 @@ import concurrent.futures
 import contextlib
 import itertools
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -78,11 +78,16 @@ class ClientPool:
     client : distributed.Client
     device : {"auto", "cpu", "gpu"}
         What computes: GPUs and CPUs, or only one kind. With "cpu" all workers do, on their CPUs.
-    needed : int
-        Resident bytes that a process of one thread takes by the plan, if there is one.
+    needed : mapping of str to int, optional
+        Resident bytes that a process takes by the plan: of one thread, "cpu"; with a GPU, "gpu".
     """
 
-    def __init__(self, client: distributed.Client, device: str = "auto", needed: int = 0) -> None:
+    def __init__(
+        self,
+        client: distributed.Client,
+        device: str = "auto",
+        needed: Mapping[str, int] | None = None,
+    ) -> None:
         self._client = client
         self._crew = Crew(client, device, needed)
 

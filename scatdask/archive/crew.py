@@ -15,7 +15,7 @@ from dask.utils import format_bytes
 
 from scatdask.archive.abilities import Abilities, abilities, check_versions
 from scatdask.archive.gpu import BLOCKS_UNDER_WAY
-from scatdask.archive.worker_memory import limits_of_threads
+from scatdask.archive.worker_memory import deadly_limits
 from scatdask.errors import DeviceLostWarning, WorkerMemoryWarning, WorkersLostError
 
 if TYPE_CHECKING:
@@ -44,13 +44,18 @@ class Crew:
     ----------
     client : distributed.Client
     device : {"auto", "cpu", "gpu"}
-    needed : int
-        Resident bytes that a process of one thread takes by the plan, if there is one.
+    needed : mapping of str to int, optional
+        Resident bytes that a process takes by the plan: of one thread, "cpu"; with a GPU, "gpu".
     """
 
-    def __init__(self, client: distributed.Client, device: str = "auto", needed: int = 0) -> None:
+    def __init__(
+        self,
+        client: distributed.Client,
+        device: str = "auto",
+        needed: Mapping[str, int] | None = None,
+    ) -> None:
         self._client, self._device, self._needed = client, device, needed
-        self._measured: set[str] = set()
+        self._measured: set[tuple[str, str]] = set()
         self._threads: dict[str, int] = {}
         self._known: dict[str, Abilities] = {}
         self._tagged: set[tuple[str, str]] = set()
@@ -207,20 +212,27 @@ class Crew:
 
     def _measure_new_ones(self) -> None:
         """Warn once if a worker that came after blocks were chosen is too small for them."""
-        new = self._teams["cpu"] - self._measured
+        teams = {a: device for device, team in self._teams.items() for a in team}
+        new = sorted(set(teams.items()) - self._measured)
         if not self._needed or not new:
             return
-        self._measured |= new
-        limits = limits_of_threads(self._client)
-        small = {a: limits[a] for a in new if limits.get(a, self._needed) < self._needed}
+        self._measured |= set(new)
+        limits = deadly_limits(self._client, self._teams["gpu"])
+        small = [
+            (limits[a], a, device)
+            for a, device in new
+            if a in limits and limits[a] < self._needed[device]
+        ]
         if small:
-            address = min(small, key=lambda a: (small[a], a))
-            needed, self._needed = self._needed, 0  # said once
+            limit, address, device = min(small)
+            each, kind = (
+                ("", "a worker with a GPU") if device == "gpu" else (" for each thread", "a worker")
+            )
+            needed, self._needed = self._needed[device], None  # said once
             warnings.warn(
-                f"worker {address} would be killed at {format_bytes(small[address])} for each "
-                f"thread, and by the plan a worker takes {format_bytes(needed)}: its blocks may "
-                "fail. Give workers more, or the job less (memory=) and begin it anew with "
-                "overwrite=True",
+                f"worker {address} would be killed at {format_bytes(limit)}{each}, and by the plan "
+                f"{kind} takes {format_bytes(needed)}: its blocks may fail. Give workers more, or "
+                "the job less (memory=) and begin it anew with overwrite=True",
                 WorkerMemoryWarning,
                 stacklevel=2,
             )

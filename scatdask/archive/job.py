@@ -366,7 +366,7 @@ class Job:
                         scheduler,
                         plan.block_memory,
                         device,
-                        plan.peak_memory,
+                        plan.memory_needed,
                     )
                 )
                 threads = pool.threads or int(CPU_COUNT)

@@ -6,7 +6,7 @@ import contextlib
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import dask
@@ -108,7 +108,7 @@ def choose_pool(
     scheduler: str | None,
     block_memory: int,
     device: str = "auto",
-    needed: int = 0,
+    needed: Mapping[str, int] | None = None,
 ) -> Iterator[Pool]:
     """Yield the pool that a run was asked to use, and stop what was started for it.
 
@@ -125,9 +125,9 @@ def choose_pool(
         not matter: plans for one hold as many blocks as are under way.
     device : {"auto", "cpu", "gpu"}
         What computes. With "auto" a GPU where there is one; workers without one compute too.
-    needed : int
-        Resident bytes that a process of one thread takes by the plan: workers that come late and
-        have less are warned of.
+    needed : mapping of str to int, optional
+        Resident bytes that a process takes by the plan: of one thread, "cpu"; with a GPU, "gpu".
+        Workers that come late and have less are warned of.
     """
     if client is not None:
         yield ClientPool(client, device, needed)

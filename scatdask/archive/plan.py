@@ -177,6 +177,11 @@ class Plan:
         return sum(self._parts.values())
 
     @property
+    def memory_needed(self) -> dict[str, int]:
+        """Peak resident bytes of a worker process with one thread, and of one with a GPU."""
+        return {"cpu": self.peak_memory, "gpu": self.gpu_host_memory}
+
+    @property
     def flops(self) -> float:
         """Floating-point operations."""
         return sum(operations(self.transform, layout) for layout in self.layouts)

@@ -78,7 +78,7 @@ def find_room(
     only_gpus : bool
         Whether the others compute nothing.
     """
-    found = [] if client is None else _workers(client, gpus)
+    found = [] if client is None else [*_workers(client, gpus).values()]
     origin = f"the least of {len(found)} workers" if len(found) > 1 else "the worker"
     if not found:
         found, origin = _this_machine(processes, bool(gpus))
@@ -101,28 +101,24 @@ def find_room(
     )
 
 
-def _workers(client: distributed.Client, gpus: Collection[str]) -> list[_Process]:
+def _workers(client: distributed.Client, gpus: Collection[str]) -> dict[str, _Process]:
     workers = client.scheduler_info(n_workers=-1)["workers"].items()
-    return [
-        _Process(worker["memory_limit"] or 0, 1, True)
+    return {
+        address: _Process(worker["memory_limit"] or 0, 1, True)
         if address in gpus
         else _Process(worker["memory_limit"] or 0, max(worker["nthreads"], 1), False)
         for address, worker in workers
-    ]
+    }
 
 
-def limits_of_threads(client: distributed.Client) -> dict[str, int]:
-    """Return beyond which memory of a thread each worker is killed that is killed at all.
+def deadly_limits(client: distributed.Client, gpus: Collection[str] = ()) -> dict[str, int]:
+    """Return at which memory each worker is killed that is killed at all.
 
-    As in `Room`, a thread has the process beside it.
+    As in `Room`: of a thread, with the process beside it; of those that compute on a GPU the whole.
     """
     deadly = _measure("terminate") or 1.0
-    limits = {
-        address: _least(
-            [_Process(worker["memory_limit"] or 0, max(worker["nthreads"], 1), False)], deadly
-        )
-        for address, worker in client.scheduler_info(n_workers=-1)["workers"].items()
-    }
+    workers = _workers(client, gpus).items()
+    limits = {address: _least([worker], deadly) for address, worker in workers}
     return {address: limit for address, limit in limits.items() if limit is not None}
 
 

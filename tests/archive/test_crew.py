@@ -17,12 +17,15 @@ from scatdask.archive.abilities import Abilities, abilities
 from scatdask.archive.client_pool import ClientPool
 from scatdask.archive.crew import Crew
 from scatdask.archive.gpu import BLOCKS_UNDER_WAY
+from scatdask.arrays import accelerators
 from scatdask.errors import (
     DeviceLostWarning,
     WorkerMemoryWarning,
     WorkersLostError,
     WorkerVersionError,
 )
+from tests.archive.conftest import make_job
+from tests.archive.stand_in import find_none, find_stand_in
 
 VERSIONS = abilities("cpu").versions
 CPU = Abilities(versions=VERSIONS, without_gpu="no slot")
@@ -222,12 +225,40 @@ def test_worker_of_other_versions_is_refused():
 def test_worker_that_comes_late_and_is_too_small_for_the_plan_is_named_once(monkeypatch):
     monkeypatch.setattr(module, "_POLL_SECONDS", 0.0)
     limits = {"large": 1000, "small": 400, "smaller": 300}
-    monkeypatch.setattr(module, "limits_of_threads", lambda client: limits)
+    monkeypatch.setattr(module, "deadly_limits", lambda client, gpus: limits)
     large = {"large": CPU, "unlimited": CPU}
     looks = large, {**large, "small": CPU}, {**large, "small": CPU, "smaller": CPU}
-    crew = Crew(FakeClient(*looks), needed=500)
+    crew = Crew(FakeClient(*looks), needed={"cpu": 500, "gpu": 800})
     crew.look()
     with pytest.warns(WorkerMemoryWarning, match="worker small would be killed at 400 B .* 500 B"):
         crew.look()
     crew.look()
     assert set(crew.workers) == {"large", "unlimited", "small", "smaller"}
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_late_worker_is_held_to_what_the_plan_needs_on_its_device(archive, monkeypatch, device):
+    monkeypatch.setattr(module, "_POLL_SECONDS", 0.0)
+    monkeypatch.setattr(accelerators, "find_accelerator", find_none)
+    options = {"threads_per_worker": 1, "processes": False, "dashboard_address": "127.0.0.1:0"}
+    with (
+        distributed.LocalCluster(n_workers=1, memory_limit="8GB", **options) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        needed = make_job(archive).plan(client).memory_needed
+        crew = Crew(client, needed=needed)
+        crew.look()
+        if device == "gpu":
+            monkeypatch.setattr(accelerators, "find_accelerator", find_stand_in)
+            assert needed["gpu"] * 0.95 > needed["cpu"]
+
+        async def start() -> distributed.Worker:
+            address, limit = cluster.scheduler_address, needed[device]
+            return await distributed.Worker(address, nthreads=1, memory_limit=limit)
+
+        late = client.sync(start)
+        kind = "a worker with a GPU" if device == "gpu" else "a worker"
+        with pytest.warns(WorkerMemoryWarning, match=f"{late.address} .*by the plan {kind} takes"):
+            crew.look()
+        assert (crew.gpus == {late.address}) == (device == "gpu")
+        client.sync(late.close)

@@ -9,7 +9,7 @@ import pytest
 from dask.utils import parse_bytes
 
 from scatdask.archive.memory import PROCESS_BYTES
-from scatdask.archive.worker_memory import find_room, limits_of_threads, parsed_memory
+from scatdask.archive.worker_memory import deadly_limits, find_room, parsed_memory
 from tests.archive.conftest import make_job
 
 GB = 10**9
@@ -92,10 +92,11 @@ def test_the_least_of_the_workers_counts():
 
 
 def test_limits_of_the_threads_of_each_worker():
-    limits = limits_of_threads(Scheduler((2 * GB, 1), (0, 1), (16 * GB, 4)))
-    assert limits == {
+    workers = Scheduler((2 * GB, 1), (0, 1), (16 * GB, 4), (8 * GB, 4))
+    assert deadly_limits(workers, gpus=["tcp://10.0.0.3:1"]) == {
         "tcp://10.0.0.0:1": int(0.95 * 2 * GB),
         "tcp://10.0.0.2:1": one_of(4, int(0.95 * 16 * GB)),
+        "tcp://10.0.0.3:1": int(0.95 * 8 * GB),
     }
 
 
