@@ -204,6 +204,9 @@ class FileSource:
         contiguous = {**dict.fromkeys(others, 1), last: min(sizes[last], _CONTIGUOUS)}
         return {dim: max(int(preferred.get(dim, contiguous[dim])), 1) for dim in sizes}
 
+    def mark(self, coord: xr.DataArray) -> None:
+        """Return None: labels of files are read to tell them from others."""
+
     def fingerprint(self, variables: tuple[str, ...], dims: tuple[str, ...]) -> str:
         """Return a SHA-256 of types, attributes, and where axes begin."""
         dataset = self.open(decode_times=True)

@@ -22,6 +22,7 @@ from scatdask.archive.locations import Location
 from scatdask.archive.plan import Plan
 from scatdask.archive.reducing import Reducing
 from scatdask.archive.reduction import Reduction
+from scatdask.archive.samplings import samplings_of
 from scatdask.archive.source_kinds import Source
 from scatdask.archive.windows import windows_of
 from scatdask.archive.worker_memory import Room, find_room
@@ -141,7 +142,8 @@ class Request:
         dataset = whole.isel(lengths)
         if self.variable is not None:
             dataset = dataset[list(chosen)]
-        samplings = labels.samplings(dataset, self.dims)
+        samplings, kept = samplings_of(source, dataset, self.dims, begun)
+        identity["samplings"] = kept
         labels.check_sizes(self.transform, dataset.sizes, self.dims)
         stored, digests = [], {}
         for name in variables:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -54,6 +56,9 @@ class Source(Readable, Protocol):
 
     def survey(self, array: xr.DataArray, missing_chunks: str) -> tuple[StoredArray, np.ndarray]:
         """Return how a variable is stored, and the digests of its objects."""
+
+    def mark(self, coord: xr.DataArray) -> str | None:
+        """Return what tells labels as they are stored from any others; None if nothing does."""
 
     def fingerprint(self, variables: tuple[str, ...], dims: tuple[str, ...]) -> str:
         """Return a SHA-256 of what it is, whatever its length."""
@@ -187,6 +192,15 @@ class ZarrSource:
         )
         keys = source.chunk_keys(on_disk, (slice(None),) * on_disk.ndim)
         return stored, changes.digests(entries, keys, stored.counts)
+
+    def mark(self, coord: xr.DataArray) -> str | None:
+        """Return a SHA-256 of the metadata and objects of all labels; None if those are more."""
+        array = source.array_of(self._open(), str(coord.name))
+        if array.shape != coord.shape:
+            return None
+        digests = self.survey(coord, "fill")[1]
+        metadata = json.dumps(array.metadata.to_dict(), sort_keys=True, default=str)
+        return hashlib.sha256(metadata.encode() + digests.tobytes()).hexdigest()
 
     def fingerprint(self, variables: tuple[str, ...], dims: tuple[str, ...]) -> str:
         """Return a SHA-256 of types, chunks, codecs, attributes, and where axes begin."""
