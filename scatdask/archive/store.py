@@ -144,6 +144,8 @@ def _write(
             consolidated=target.repository is None,
             encoding=encoding,
         )
+    if not long:
+        return
     group = zarr.open_group(writable_store(target), mode="r+")
     for name, coord in long.items():
         array = group[str(name)]
