@@ -73,18 +73,25 @@ def _check_members(location: Location, arrays: xr.backends.ZarrStore) -> None:
     Zarr does so, with a warning at most, where a store says that it does not have the metadata of
     an array that it lists.
     """
-    filesystem, root = location.filesystem, location.path
-    filesystem.invalidate_cache(root)
-    for entry in filesystem.ls(root, detail=True):
+    for entry in _entries(location, location.path):
         folder = entry["name"].rstrip("/")
         name = posixpath.basename(folder)
         if entry["type"] != "directory" or name in arrays.members:
             continue
-        if _NODE & set(map(posixpath.basename, filesystem.ls(folder, detail=False))):
+        if _NODE & {posixpath.basename(entry["name"]) for entry in _entries(location, folder)}:
             raise FileNotFoundError(
                 f"{location.url!r} lists the metadata of {name!r}, and says that it does not exist "
                 "where it is read: try again, or remove that folder"
             )
+
+
+def _entries(location: Location, folder: str) -> list[dict[str, Any]]:
+    """List a folder as it is, and have nobody else go by that later."""
+    filesystem = location.filesystem
+    filesystem.invalidate_cache(folder)
+    entries: list[dict[str, Any]] = filesystem.ls(folder, detail=True)
+    filesystem.invalidate_cache(folder)
+    return entries
 
 
 def as_dataset(arrays: xr.backends.ZarrStore, *, decode_times: bool) -> xr.Dataset:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import json
 import time
 import uuid
 import warnings
@@ -190,6 +191,20 @@ def test_plan_opens_the_source_once(new_bucket, client, proxy):
         assert len(asked) < 16
         if not has_begun:
             job.init()
+
+
+@pytest.mark.filterwarnings("ignore:Object at v is not recognized")
+def test_plan_finds_an_array_that_the_store_did_not_find_at_first(new_bucket, client, proxy):
+    bucket = new_bucket(client, proxy.url)
+    root = fsspec.FSMap(f"{bucket.name}/in.zarr", bucket.files())
+    metadata = json.loads(root["zarr.json"])
+    del metadata["consolidated_metadata"]
+    root["zarr.json"] = json.dumps(metadata).encode()
+    proxy.trouble = lambda method, path, number: (
+        404 if path.endswith("in.zarr/v/zarr.json") and proxy.answers[404] < 2 else None
+    )
+    assert bucket.job().plan().variables == ("v",)
+    assert proxy.answers[404] == 2
 
 
 def test_retries_are_reported(new_bucket, proxy):
