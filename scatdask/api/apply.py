@@ -90,7 +90,7 @@ def apply(
     labels.check_sizes(transform, obj.sizes, core)
     samplings = labels.samplings(obj, core)
     transform = _selected(transform, selection, labels.common_spacing(samplings).steps)
-    labels.output_coords(obj, transform, core, samplings)  # for its check of names
+    labels.check_names(obj, transform, core, samplings, chosen)
     arrays = _transform(chosen, transform, core)
     if isinstance(obj, xr.DataArray):
         [data] = arrays.values()

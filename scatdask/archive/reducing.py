@@ -21,6 +21,7 @@ from scatdask.archive.reduction import Reduction, State
 from scatdask.archive.source import chunk_shape, stored_array
 from scatdask.archive.stores import readable_store, writable_store
 from scatdask.archive.windows import Windows
+from scatdask.labels import QUANTILE, statistic_name
 from scatdask.transforms import Output, Transform
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Reducing:
                 chunk = tuple(max(c, 1) for c in (*layout.batch_block, *output.shape, at_once))
                 for what in ("count", *self.reduction.statistics):
                     first = (len(self.reduction.quantiles),) if what == "quantiles" else ()
-                    found[f"{name}_{what}"] = ((*first, *shape), (*first, *chunk))
+                    found[statistic_name(name, what)] = ((*first, *shape), (*first, *chunk))
         return found
 
     def bytes_written(self, transform: Transform, layouts: tuple[Layout, ...]) -> int:
@@ -143,7 +144,7 @@ def template(
     times = labels[dim].attrs if dim in labels.coords and windows.starts.dtype.kind == "f" else {}
     coords = labels.drop_vars(along).assign_coords({dim: (dim, windows.starts, times)})
     if "quantiles" in reduction.statistics:
-        coords = coords.assign_coords(quantile=list(reduction.quantiles))
+        coords = coords.assign_coords({QUANTILE: list(reduction.quantiles)})
     variables: dict[Hashable, Any] = {
         name: full.variables[name]
         for name in full.data_vars
@@ -154,13 +155,14 @@ def template(
     for each in names:
         for name in each:
             for what in ("count", *reduction.statistics):
-                shape, chunk = outputs[f"{name}_{what}"]
-                first = ("quantile",) if what == "quantiles" else ()
+                one = statistic_name(name, what)
+                shape, chunk = outputs[one]
+                first = (QUANTILE,) if what == "quantiles" else ()
                 dims = (*first, *full[name].dims[:-1], dim)
                 dtype = np.dtype("i8") if what == "count" else np.dtype(transform.dtype)
                 empty = dask.array.empty(shape, dtype=dtype, chunks=-1)
-                variables[f"{name}_{what}"] = (dims, empty, _attrs(full[name], what, reduction))
-                encodings[f"{name}_{what}"] = {
+                variables[one] = (dims, empty, _attrs(full[name], what, reduction))
+                encodings[one] = {
                     "chunks": chunk,
                     "compressors": store.COMPRESSORS,
                     "fill_value": 0 if what == "count" else np.nan,
@@ -384,4 +386,4 @@ def _write(
     for what, values in reduction.finish(state).items():
         place = (slice(None), *region) if what == "quantiles" else region
         dtype = np.int64 if what == "count" else np.dtype(work.transform.dtype)
-        store.write(work.target, f"{name}_{what}", work.run, place, values.astype(dtype))
+        store.write(work.target, statistic_name(name, what), work.run, place, values.astype(dtype))

@@ -156,7 +156,10 @@ class Request:
         # Labels are copied as they are stored.
         raw = source.open(decode_times=False)[list(dataset.data_vars)]
         raw = raw.isel(lengths)
-        empty, names, encoding = store.template(raw, self.transform, layouts, samplings, skipped)
+        statistics = () if self.reduction is None else ("count", *self.reduction.statistics)
+        empty, names, encoding = store.template(
+            raw, self.transform, layouts, samplings, skipped, statistics
+        )
         libraries = library_bytes(self.source, self.target)
         plan = Plan(
             self.transform,

@@ -20,7 +20,14 @@ from scatdask.archive.retries import patient, tally, try_again
 from scatdask.archive.source import chunk_shape
 from scatdask.archive.stores import writable_store
 from scatdask.errors import OutputExistsError
-from scatdask.labels import Sampling, assemble_dataset, output_names
+from scatdask.labels import (
+    QUANTILE,
+    Sampling,
+    assemble_dataset,
+    describe_taken,
+    output_names,
+    taken_names,
+)
 from scatdask.transforms import Output, Transform
 
 # A variable without core dimensions is copied along if it has at most so many bytes: it goes
@@ -62,8 +69,9 @@ def template(
     layouts: tuple[Layout, ...],
     samplings: tuple[Sampling, ...],
     skipped: Mapping[Hashable, str],
+    statistics: tuple[str, ...] = (),
 ) -> tuple[xr.Dataset, tuple[tuple[str, ...], ...], dict[str, dict[str, Any]]]:
-    """Describe the output without its numbers.
+    """Describe the output without its numbers; `statistics` may take their place.
 
     Returns
     -------
@@ -73,6 +81,11 @@ def template(
         For each layout, the arrays that its blocks write to, one for each output.
     encoding : dict
         Chunks, fill value and codec of each of these.
+
+    Raises
+    ------
+    ValueError
+        If the source has a name that the output or one of its statistics needs.
     """
     dims = layouts[0].dims
     arrays: dict[Any, Any] = {}
@@ -96,8 +109,17 @@ def template(
         for name, variable in source.data_vars.items()
         if not {*dims} & {*variable.dims} and variable.nbytes > _MOST_COPIED
     ]
+    source = source.drop_vars(large)
+    taken = taken_names(source, transform, dims, samplings, arrays, statistics)
+    if taken:
+        remedy = "rename it in the source"
+        if {*taken} <= {*source.data_vars} - {*arrays}:
+            remedy += f", or ask for variable {layouts[0].variable!r} alone"
+        elif {*taken} == {QUANTILE}:
+            remedy += ", or leave quantiles out of the statistics"
+        raise ValueError(f"{describe_taken(taken)}: {remedy}")
     dataset = assemble_dataset(
-        source.drop_vars(large),
+        source,
         transform,
         dims,
         arrays,

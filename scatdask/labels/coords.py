@@ -7,31 +7,12 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from scatdask.labels.axis import Sampling
+from scatdask.labels.names import PATH, suffix
 from scatdask.labels.spacing import Spacing, common_spacing
-from scatdask.transforms import Output, Transform
+from scatdask.transforms import Transform
 
 if TYPE_CHECKING:
     import xarray as xr
-
-PATH = "path"
-
-
-def suffix(transform: Transform, output: Output) -> str:
-    """Return what tells the names of one output from those of another; "" if there is one."""
-    return f"_stride{output.stride}" if transform.is_ragged else ""
-
-
-def output_names(variable: Hashable | None, transform: Transform) -> tuple[str, ...]:
-    """Return the names of the arrays that come of a variable, one for each output.
-
-    Examples
-    --------
-    >>> from scatdask import Scattering1D
-    >>> output_names("u", Scattering1D(J=3)), output_names("u", Scattering1D(J=3, T=0))
-    (('u',), ('u_stride1', 'u_stride2'))
-    """
-    name = "scattering" if variable is None else variable
-    return tuple(f"{name}{suffix(transform, output)}" for output in transform.outputs)
 
 
 def output_coords(
@@ -64,11 +45,6 @@ def output_coords(
     Dataset
         Without data variables. Where the transform yields several arrays (``T=0``), the names of
         core dimensions, of ``path``, and of what lies along them end in ``_stride<stride>``.
-
-    Raises
-    ------
-    ValueError
-        If the source has a name that the result needs.
     """
     import xarray as xr
 
@@ -78,7 +54,6 @@ def output_coords(
     paths = _with_units(transform.paths(spacing.steps), spacing)
     step = None if isinstance(spacing.steps, tuple) else spacing.steps
     inner = _with_units(xr.Dataset(coords=transform.inner_coords(step)), spacing)
-    _check_names(source, transform, paths, inner)
     apart = coords.drop_vars([name for name in coords.coords if name not in along])
     result = coords.drop_vars(along)
     lazy = [name for name in along if coords[name].chunks is not None]
@@ -120,27 +95,3 @@ def _with_units(table: xr.Dataset, spacing: Spacing) -> xr.Dataset:
         elif str(name).startswith(("wavelength", "scale")):
             coord.attrs.setdefault("units", spacing.unit)
     return table
-
-
-def _check_names(
-    source: xr.DataArray | xr.Dataset,
-    transform: Transform,
-    paths: xr.Dataset,
-    inner: xr.Dataset,
-) -> None:
-    """Raise ValueError where a name of the source would be overwritten."""
-    import xarray as xr
-
-    names = {*source.dims, *source.coords}
-    names |= set(source.data_vars) if isinstance(source, xr.Dataset) else {source.name}
-    needed = {PATH, *map(str, paths.coords), *map(str, inner.variables)}
-    for output in transform.outputs:
-        end = suffix(transform, output)
-        needed |= {dim for dim, _ in output.inner}
-        needed |= {f"{name}{end}" for name in (PATH, *paths.coords)}
-    clash = sorted(str(name) for name in names & needed)
-    if clash:
-        raise ValueError(
-            f"the input already has {', '.join(map(repr, clash))}, which names a label of the "
-            f'result: rename it first, for example with obj.rename({clash[0]}="input_{clash[0]}")'
-        )

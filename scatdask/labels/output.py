@@ -9,7 +9,8 @@ from scatdask.arrays import AnyArray
 from scatdask.labels.attributes import extended_history, output_attrs
 from scatdask.labels.axis import Sampling
 from scatdask.labels.axis import samplings as read_samplings
-from scatdask.labels.coords import PATH, output_coords, output_names, suffix
+from scatdask.labels.coords import output_coords
+from scatdask.labels.names import PATH, check_names, output_names, suffix
 from scatdask.transforms import Transform
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def assemble(
 
     if samplings is None:
         samplings = read_samplings(source, dims)
+    check_names(source, transform, dims, samplings, [source.name])
     chunks = _core_chunks(transform, arrays)
     coords = output_coords(source, transform, dims, samplings, chunks).coords
     variables = _variables(source, transform, dims, arrays, samplings, keep_attrs)
@@ -101,11 +103,17 @@ def assemble_dataset(
     -------
     Dataset
         The transformed variables, and unchanged those of the source that have none of `dims`.
+
+    Raises
+    ------
+    ValueError
+        As `assemble`.
     """
     import xarray as xr
 
     if samplings is None:
         samplings = read_samplings(source, dims)
+    check_names(source, transform, dims, samplings, arrays)
     chunks = _core_chunks(transform, next(iter(arrays.values()), ()))
     coords = output_coords(source, transform, dims, samplings, chunks).coords
     variables: dict[Hashable, Any] = {}

@@ -159,6 +159,14 @@ def test_paths_at_their_own_rates_and_inner_axes(tmp_path, transform):
                 )
 
 
+@pytest.mark.parametrize("name", ["v_mean", "quantile"])
+def test_names_that_statistics_need(tmp_path, name):
+    dataset = signals().assign({name: ("station", [7.0, 8.0, 9.0])})
+    source = write(tmp_path / "in.zarr", dataset)
+    with pytest.raises(ValueError, match=f"already has '{name}', which names a"):
+        Job(source, tmp_path / "out.zarr", S, dim="time", reduce=ALL).plan()
+
+
 def test_coefficients_are_never_written(tmp_path):
     out = run(tmp_path, signals(), reduction=Reduction("1D", ("mean",)))
     assert set(out.data_vars) == {"v_count", "v_mean"}

@@ -66,6 +66,26 @@ def empty_output(tmp_path, T=None):
     return str(target), names
 
 
+@pytest.mark.parametrize(
+    ("T", "name", "statistics", "remedy"),
+    [
+        (0, "v_stride1", (), "ask for variable 'v' alone"),
+        (None, "v_mean", ("count", "mean"), "ask for variable 'v' alone"),
+        (None, "quantile", ("count", "quantiles"), "leave quantiles out"),
+    ],
+)
+def test_names_that_the_output_needs(T, name, statistics, remedy):
+    layout = Layout("v", ("time",), (1000,), ("channel",), (2,), (1,), (512,), (512,))
+    source = xr.Dataset(
+        {"v": (("channel", "time"), np.zeros((2, 1000), "f4")), name: ("channel", [1.0, 2.0])}
+    )
+    samplings = labels.samplings(source, ("time",))
+    if name == "quantile":
+        source = source.set_coords(name)
+    with pytest.raises(ValueError, match=f"already has '{name}'.*rename it in the .*{remedy}"):
+        store.template(source, Scattering1D(J=4, T=T), (layout,), samplings, {}, statistics)
+
+
 def test_created_output_has_no_chunks_yet_and_nan_to_fill(tmp_path):
     target, names = empty_output(tmp_path)
     assert names == (("v",),)

@@ -3,7 +3,7 @@ import pytest
 import xarray as xr
 
 from scatdask import Scattering1D
-from scatdask.labels import output_coords, output_names, samplings
+from scatdask.labels import output_coords, samplings
 
 N = 1000
 PATH_LABELS = {"order", "n1", "n2", "j1", "j2", "xi1", "xi2", "sigma1", "sigma2"}
@@ -125,22 +125,6 @@ def test_lazy_coords_stay_lazy(x):
             for name, coord in found.coords.items()
             if str(name).startswith("delay")
         )
-
-
-@pytest.mark.parametrize("name", ["path", "order", "frequency1"])
-def test_names_that_the_result_needs(x, name):
-    message = f"already has '{name}'.*rename"
-    with pytest.raises(ValueError, match=message):
-        coords_of(x.assign_coords({name: 1}), Scattering1D(J=3))
-    with pytest.raises(ValueError, match=message):
-        coords_of(x.rename(station=name).drop_vars(name), Scattering1D(J=3))
-    with pytest.raises(ValueError, match=message):
-        coords_of(x.to_dataset(name=name), Scattering1D(J=3))
-
-
-def test_output_names():
-    assert output_names("u", Scattering1D(J=3)) == ("u",)
-    assert output_names(None, Scattering1D(J=1, T=0)) == ("scattering_stride1",)
 
 
 @pytest.mark.parametrize("T", [None, 0])

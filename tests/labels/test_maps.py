@@ -9,6 +9,7 @@ import xarray as xr
 from scatdask.labels import (
     assemble,
     assemble_dataset,
+    check_names,
     edge_affected,
     output_attrs,
     output_coords,
@@ -122,7 +123,7 @@ def test_inner_axes_have_their_coordinates(x):
 @pytest.mark.parametrize("n_inner", [3])
 def test_names_of_inner_axes_are_needed(x, n_inner):
     with pytest.raises(ValueError, match=r"already has 'level', which names a label"):
-        output_coords(x, Toy2D(n_inner=n_inner), DIMS, samplings(x, DIMS))
+        check_names(x, Toy2D(n_inner=n_inner), DIMS, samplings(x, DIMS), [x.name])
 
 
 # Units
