@@ -25,6 +25,10 @@ _OF_ORDER = re.compile(r"(n|j|theta)(\d)")
 _COMMON = ("l", "power")
 # The wavelet along frequency: the parent is what the low-pass there leaves of the first order.
 _ALONG_FREQUENCY = "n_fr"
+# Statistics of windows (see `Reduction`) that are not in the unit of coefficients.
+_NOT_COEFFICIENTS = ("count", "variance")
+# Dimensions of paths that keep rates of their own (T=0).
+_OWN_RATE = re.compile(r"path_stride\d+")
 
 
 def renormalise(
@@ -49,8 +53,9 @@ def renormalise(
     Parameters
     ----------
     s : DataArray or Dataset
-        Coefficients with the path labels that scatdask gave them. Of a Dataset the variables
-        with `dim` are changed.
+        Coefficients with the path labels that scatdask gave them, or means, maxima and quantiles
+        of them over windows. Of a Dataset the variables with `dim` are changed, but for counts
+        and variances, which stay as they are.
     dim : hashable, default "path"
         Dimension of paths.
     epsilon : float, default 0
@@ -71,8 +76,9 @@ def renormalise(
     TypeError
         If `s` is not an xarray object, or `epsilon` is not a number.
     ValueError
-        If a parent is not among the paths, labels do not tell paths apart, `epsilon` is
-        negative, or `s` was renormalised before or is a logarithm.
+        If a parent is not among the paths, or at another rate (``T=0``), labels do not tell paths
+        apart, `epsilon` is negative, or `s` was renormalised before, or is a logarithm, a count or
+        a variance.
 
     References
     ----------
@@ -89,6 +95,11 @@ def renormalise(
     1.0
     """
     epsilon = _as_epsilon(epsilon, zero=True)
+    if rates := _own_rates(s):
+        raise ValueError(
+            f"the paths keep rates of their own (T=0, {', '.join(rates)}), and parents have other "
+            "rates than what descends from them: renormalise coefficients of a T of 1 or more"
+        )
     done = {
         "renormalised": "order m >= 2 divided by order m - 1 of the parent path",
         "renormalised_epsilon": epsilon,
@@ -107,7 +118,8 @@ def log_scattering(
     Parameters
     ----------
     s : DataArray or Dataset
-        Coefficients. Of a Dataset the variables with `dim` are changed.
+        Coefficients, or means, maxima and quantiles of them over windows. Of a Dataset the
+        variables with `dim` are changed, but for counts and variances, which stay as they are.
     epsilon : float
         Positive constant, in the unit of the coefficients: about the level below which
         differences are noise. There is no default, because a good one follows from the noise of
@@ -127,7 +139,7 @@ def log_scattering(
     TypeError
         If `s` is not an xarray object, or `epsilon` is not a number.
     ValueError
-        If `epsilon` is not above zero, or `s` is a logarithm already.
+        If `epsilon` is not above zero, or `s` is a logarithm already, a count or a variance.
 
     References
     ----------
@@ -272,6 +284,9 @@ def _each_block(
 ) -> xr.DataArray:
     """Apply a function to an array, or lazily to its chunks, joined along the axis `whole`."""
     data = s.data
+    if getattr(data.dtype, "kind", "f") != "f":
+        s = s.astype(np.float64)
+        data = s.data
     if s.chunks is None:
         return s.copy(data=function(data, *arguments))
     if whole is not None:
@@ -292,12 +307,18 @@ def _apply(
     if not isinstance(s, xr.DataArray | xr.Dataset):
         raise TypeError(f"expected a DataArray or Dataset, got {type(s).__name__}")
     if dim not in s.dims:
+        rates = _own_rates(s)
         raise KeyError(
-            f"no dimension {dim!r}; there are {', '.join(map(repr, s.dims)) or 'none'}. Paths "
-            "that keep rates of their own (T=0) have dimensions such as 'path_stride2'"
+            f"no dimension {dim!r}; there are {', '.join(map(repr, s.dims)) or 'none'}"
+            + (f". Paths keep rates of their own (T=0): dim={rates[0]!r} is one" if rates else "")
         )
 
     def changed(array: xr.DataArray) -> xr.DataArray:
+        if _is_other_statistic(array):
+            raise ValueError(
+                f"{array.name!r} holds the {array.attrs['window_statistic']} of coefficients in "
+                "windows, which is in another unit: take their mean, maximum or quantiles"
+            )
         if "logarithm" in array.attrs:
             raise ValueError(
                 "the coefficients are logarithms already, says their attribute: renormalise "
@@ -310,8 +331,20 @@ def _apply(
 
     if isinstance(s, xr.DataArray):
         return changed(s)
-    result = s.assign({name: changed(a) for name, a in s.data_vars.items() if dim in a.dims})
+    having = {name: array for name, array in s.data_vars.items() if dim in array.dims}
+    some = {name: array for name, array in having.items() if not _is_other_statistic(array)}
+    result = s.assign({name: changed(array) for name, array in (some or having).items()})
     return result.assign_attrs(history=_history(s, line))
+
+
+def _own_rates(s: xr.DataArray | xr.Dataset) -> list[str]:
+    """Return the dimensions of paths that keep rates of their own."""
+    return [dim for dim in map(str, getattr(s, "dims", ())) if _OWN_RATE.fullmatch(dim)]
+
+
+def _is_other_statistic(array: xr.DataArray) -> bool:
+    """Say whether an array holds what is neither coefficients nor in their unit."""
+    return array.attrs.get("window_statistic") in _NOT_COEFFICIENTS
 
 
 def _history(s: xr.DataArray | xr.Dataset, line: str) -> str:

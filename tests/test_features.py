@@ -299,8 +299,58 @@ def test_neither_dataarray_nor_dataset(s):
 def test_no_paths(x):
     with pytest.raises(KeyError, match="no dimension 'path'; there are 'station', 'time'"):
         renormalise(x)
+
+
+def test_paths_at_their_own_rates(x):
     ragged = scatdask.scattering1d(x, J=4, T=0, dim="time")
-    with pytest.raises(KeyError, match="such as 'path_stride2'"):
+    with pytest.raises(KeyError, match=r"no dimension 'path'.*dim='path_stride1' is one"):
         log_scattering(ragged, 1e-3)
     one = log_scattering(ragged.u_stride2, 1e-3, dim="path_stride2")
     assert one.dims == ragged.u_stride2.dims
+    for obj, dim in ((ragged, "path"), (ragged, "path_stride1"), (one, "path_stride2")):
+        with pytest.raises(ValueError, match=r"T=0, .*path_stride2.*a T of 1 or more"):
+            renormalise(obj, dim=dim)
+
+
+# Statistics of windows
+
+
+@pytest.fixture
+def statistics(s):
+    """What a `Reduction` writes, as far as features look at it."""
+    said = {what: {**s.attrs, "window_statistic": what} for what in ("count", "mean", "variance")}
+    return xr.Dataset(
+        {
+            "u_count": s.notnull().sum("time").assign_attrs(said["count"]),
+            "u_mean": s.mean("time").assign_attrs(said["mean"]),
+            "u_variance": s.var("time").assign_attrs(said["variance"]),
+        }
+    )
+
+
+@pytest.mark.parametrize("is_lazy", [False, True])
+def test_counts_and_variances_stay(statistics, is_lazy):
+    r = statistics.chunk() if is_lazy else statistics
+    for result, change in (
+        (log_scattering(r, 1e-3), lambda mean: np.log(np.abs(mean) + 1e-3)),
+        (renormalise(r), renormalise),
+    ):
+        xr.testing.assert_identical(result.u_count.compute(), statistics.u_count)
+        xr.testing.assert_identical(result.u_variance.compute(), statistics.u_variance)
+        np.testing.assert_allclose(result.u_mean, change(statistics.u_mean))
+
+
+@pytest.mark.parametrize("what", ["count", "variance"])
+def test_counts_and_variances_are_no_coefficients(statistics, what):
+    for obj in (statistics[f"u_{what}"], statistics[[f"u_{what}"]]):
+        with pytest.raises(ValueError, match=f"'u_{what}' holds the {what} of coefficients"):
+            log_scattering(obj, 1e-3)
+        with pytest.raises(ValueError, match="take their mean"):
+            renormalise(obj)
+
+
+def test_integers_become_floats_whether_lazy_or_not():
+    counts = xr.DataArray(np.arange(6, dtype="i2"), dims="path")
+    lazy, eager = log_scattering(counts.chunk(), 1.0), log_scattering(counts, 1.0)
+    assert lazy.dtype == lazy.compute().dtype == eager.dtype == np.float64
+    np.testing.assert_allclose(eager, np.log(np.arange(6) + 1.0))

@@ -173,9 +173,10 @@ def template(
 def _attrs(array: xr.DataArray, what: str, reduction: Reduction) -> dict[str, Any]:
     """Return the attributes of a statistic of an array."""
     of = array.attrs.get("long_name", "scattering coefficients")
+    said = {"window": reduction.window, "window_statistic": what}
     if what == "count":
-        return {"long_name": f"number of {of}", "window": reduction.window}
-    attrs = {**array.attrs, "long_name": f"{what} of {of}", "window": reduction.window}
+        return {"long_name": f"number of {of}", **said}
+    attrs = {**array.attrs, "long_name": f"{what} of {of}", **said}
     if what == "variance" and "units" in attrs:
         attrs["units"] = f"({attrs['units']})^2"
     return {name: value for name, value in attrs.items() if not name.startswith("edge_affected")}

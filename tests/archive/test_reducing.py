@@ -101,6 +101,8 @@ def test_statistics_are_those_of_the_whole_array(tmp_path, small_blocks, window)
     assert out.v_quantiles.dims == ("quantile", "station", "path", "time")
     assert out.v_mean.attrs["units"] == "m/s"
     assert out.v_variance.attrs["units"] == "(m/s)^2"
+    told = {str(name): array.attrs["window_statistic"] for name, array in out.data_vars.items()}
+    assert told == {f"v_{what}": what for what in ("count", *reduction.statistics)}
     np.testing.assert_array_equal(out.station, [4, 5, 6])
     assert "height" not in out.coords
     assert "order" in out.coords
