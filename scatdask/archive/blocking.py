@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -28,6 +29,17 @@ from scatdask.transforms.base import EVERYWHERE
 _OPERATIONS, _DECODED_BYTES = 2e9, 3e8
 # Fewer signals a block must be worth it.
 _GAIN = 0.95
+# Blocks of less work, in seconds, and of fewer bytes of coefficients are small: to begin a task and
+# to write a file takes as long. Where there are no more than a few blocks, they are for the workers.
+_SMALL_WORK, _SMALL_OUTPUT, _FEW = 1.0, 2**22, 256
+
+# Bytes of what is kept of a block beside its coefficients.
+States = Callable[[Layout], int]
+
+
+def no_states(layout: Layout) -> int:
+    """Return what is kept of a block where coefficients are written as they are: nothing."""
+    return 0
 
 
 def make_layouts(
@@ -37,6 +49,7 @@ def make_layouts(
     memory: int,
     gpu_memory: int | None = None,
     libraries: int = 0,
+    states: States = no_states,
 ) -> tuple[Layout, ...]:
     """Choose the blocks of variables that the same workers compute.
 
@@ -53,6 +66,8 @@ def make_layouts(
         Of the host, that a worker with a GPU may take.
     libraries : int
         Of both, what the libraries take that open source and output.
+    states : callable
+        Of both, what the states of a block's windows take.
 
     Raises
     ------
@@ -63,7 +78,7 @@ def make_layouts(
     while True:
         try:
             layouts = tuple(
-                make_layout(transform, name, dims, one, budget, libraries)
+                make_layout(transform, name, dims, one, budget, libraries, states)
                 for name, one in stored.items()
             )
         except MemoryError as error:
@@ -71,14 +86,16 @@ def make_layouts(
                 raise
             least = [_least(transform, name, dims, one) for name, one in stored.items()]
             host = gpu_host_parts(transform, least, stored.values())
-            host["libraries"] = libraries
+            host |= {"libraries": libraries, "states": BLOCKS_UNDER_WAY * max(map(states, least))}
             raise MemoryError(_gpu_refusal(host, gpu_memory)) from error
         # Workers keep the filters of all variables.
         parts = memory_parts(transform, layouts, stored.values())
-        excess = sum(parts.values()) + libraries - memory
+        kept = max(map(states, layouts))
+        excess = sum(parts.values()) + kept + libraries - memory
         if gpu_memory is not None:
             host = gpu_host_parts(transform, layouts, stored.values())
-            on_host = -(-(sum(host.values()) + libraries - gpu_memory) // BLOCKS_UNDER_WAY)
+            too_much = sum(host.values()) + BLOCKS_UNDER_WAY * kept + libraries - gpu_memory
+            on_host = -(-too_much // BLOCKS_UNDER_WAY)
         if max(excess, on_host) <= 0:
             return layouts
         budget -= max(excess, on_host)
@@ -91,13 +108,15 @@ def make_layout(
     stored: StoredArray,
     memory: int,
     libraries: int = 0,
+    states: States = no_states,
 ) -> Layout:
     """Choose the blocks of a variable.
 
     Signals that share a source chunk share a block, so that each chunk is read for one block
     only; a block is long enough for its halo to be a small part of what it reads, and as long as
     a source chunk where memory allows. Where it does not allow both, fewer signals are taken at a
-    time, if reading their chunks more often costs less than computing more halos.
+    time, if reading their chunks more often costs less than computing more halos. Where a great
+    many blocks would be small, the signals of several chunks share one.
 
     Parameters
     ----------
@@ -109,9 +128,11 @@ def make_layout(
     stored : StoredArray
         How the variable is stored.
     memory : int
-        Bytes that `layout_memory` may be.
+        Bytes that `layout_memory` and the states of windows may be.
     libraries : int
         What the libraries take that open source and output, beside it.
+    states : callable
+        What the states of a block's windows take.
 
     Raises
     ------
@@ -119,15 +140,17 @@ def make_layout(
         If a block of a single signal does not fit, or not what reading it takes.
     """
     least = _least(transform, variable, dims, stored)
-    if layout_memory(transform, least, stored) > memory:
-        raise MemoryError(_refusal(transform, least, stored, memory, libraries))
+    if layout_memory(transform, least, stored) + states(least) > memory:
+        beside = {"libraries": libraries, "states": states(least)}
+        raise MemoryError(_refusal(transform, least, stored, memory, beside))
     others = [d for d in stored.sizes if d not in dims]
-    signals = [min(stored.chunks[d], max(stored.sizes[d], 1)) for d in others]
+    chunk = tuple(min(stored.chunks[d], max(stored.sizes[d], 1)) for d in others)
+    signals = list(chunk)
     longest = _lengths(transform, dims, stored, 1, 2**63)
     best: Layout | None = None
     cost = math.inf
     while True:
-        layout = _fit(transform, least, stored, tuple(signals), memory)
+        layout = _fit(transform, least, stored, tuple(signals), memory, states)
         if layout is not None:
             if (seconds := _seconds(transform, layout, stored)) < _GAIN * cost:
                 best, cost = layout, seconds
@@ -137,7 +160,36 @@ def make_layout(
             break
         widest = int(np.argmax(signals))
         signals[widest] = -(-signals[widest] // 2)
-    return best or least
+    best = best or least
+    if best.batch_block != chunk:
+        return best
+    return _widened(transform, best, stored, memory, states)
+
+
+def _widened(
+    transform: Transform, layout: Layout, stored: StoredArray, memory: int, states: States
+) -> Layout:
+    """Take the signals of several chunks together where a great many blocks are small."""
+    for axis in reversed(range(len(layout.batch_block))):
+        while layout.batch_block[axis] < layout.batch_shape[axis]:
+            if layout.n_blocks <= _FEW or not _is_small(transform, layout):
+                return layout
+            signals = list(layout.batch_block)
+            signals[axis] = min(2 * signals[axis], layout.batch_shape[axis])
+            wider = _fit(transform, layout, stored, tuple(signals), memory, states)
+            if wider is None or wider.at_once != layout.at_once:
+                return layout
+            layout = wider
+    return layout
+
+
+def _is_small(transform: Transform, layout: Layout) -> bool:
+    """Whether a block is little work and has little output."""
+    owned = tuple(map(min, layout.lengths, layout.shape))
+    numbers = sum(math.prod((*o.shape, *o.core_shape(owned))) for o in transform.outputs)
+    output = layout.rows * numbers * np.dtype(transform.dtype).itemsize
+    seconds = operations(transform, layout) / _OPERATIONS / layout.n_blocks
+    return output < _SMALL_OUTPUT and seconds < _SMALL_WORK
 
 
 def _least(
@@ -163,7 +215,12 @@ def _taking(
 
 
 def _fit(
-    transform: Transform, like: Layout, stored: StoredArray, signals: tuple[int, ...], memory: int
+    transform: Transform,
+    like: Layout,
+    stored: StoredArray,
+    signals: tuple[int, ...],
+    memory: int,
+    states: States,
 ) -> Layout | None:
     """Choose the blocks of so many signals along each other dimension; None if none fit."""
     budget = memory
@@ -174,7 +231,7 @@ def _fit(
             return None
         layout = _taking(transform, like, signals, lengths)
         for one in (layout, _evened(transform, layout)):
-            if layout_memory(transform, one, stored) <= memory:
+            if layout_memory(transform, one, stored) + states(one) <= memory:
                 return one
         budget = _block_memory(transform, layout, stored) - 1
 
@@ -207,12 +264,12 @@ def _evened(transform: Transform, layout: Layout) -> Layout:
 
 
 def _refusal(
-    transform: Transform, least: Layout, stored: StoredArray, memory: int, libraries: int
+    transform: Transform, least: Layout, stored: StoredArray, memory: int, beside: Parts
 ) -> str:
     """Say why not even the smallest blocks fit, and what would."""
-    parts = {**memory_parts(transform, (least,), (stored,)), "libraries": libraries}
+    parts = memory_parts(transform, (least,), (stored,)) | beside
     needed = -(-sum(parts.values()) // 2**20)
-    allowed = (worker_bytes(memory) + libraries) / 2**20
+    allowed = (worker_bytes(memory) + beside["libraries"]) / 2**20
     if transform.halo == EVERYWHERE:
         why = "which are whole, since filters sampled in frequency see the whole signal"
         remedy = 'take sampling="space", whose wavelets are short'
@@ -224,6 +281,8 @@ def _refusal(
             "store the source in smaller chunks: one, or a shard, has "
             f"{stored.chunk_bytes / 2**20:.1f} MiB"
         )
+    if parts["states"] > max(parts["workspace"], parts["source chunks"]):
+        remedy = "leave out quantiles, or take longer windows"
     return (
         f"blocks of one signal of variable {least.variable!r} {why}, take workers of at least "
         f"{needed} MiB ({described(parts)}), and memory allows {allowed:.1f} MiB: allow more "

@@ -159,7 +159,7 @@ class Plan:
         """The states of windows of one block: as they are, and as a part of them is encoded."""
         if self.reducing is None:
             return {}
-        return {"states": 2 * self.reducing.block_bytes(self.transform, self.layouts)}
+        return {"states": self.reducing.memory(self.transform, self.layouts)}
 
     @property
     def gpu_host_memory(self) -> int:

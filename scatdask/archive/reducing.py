@@ -54,9 +54,9 @@ class Reducing:
     n_windows: int
     slots: tuple[int, ...]
 
-    def block_bytes(self, transform: Transform, layouts: tuple[Layout, ...]) -> int:
-        """Return the bytes of the states of a block, at most."""
-        return max(
+    def memory(self, transform: Transform, layouts: tuple[Layout, ...]) -> int:
+        """Return the bytes of the states of a block, as they are and as they are encoded."""
+        return 2 * max(
             layout.rows * slots * self.reduction.state_bytes * _numbers(transform)
             for layout, slots in zip(layouts, self.slots, strict=True)
         )

@@ -15,7 +15,7 @@ from scatdask import labels
 from scatdask.archive import growth, store
 from scatdask.archive import reducing as reduced
 from scatdask.archive.abilities import abilities
-from scatdask.archive.blocking import make_layouts
+from scatdask.archive.blocking import States, make_layouts, no_states
 from scatdask.archive.layout import Layout, StoredArray
 from scatdask.archive.libraries import library_bytes
 from scatdask.archive.locations import Location
@@ -24,7 +24,7 @@ from scatdask.archive.reducing import Reducing
 from scatdask.archive.reduction import Reduction
 from scatdask.archive.samplings import samplings_of
 from scatdask.archive.source_kinds import Source
-from scatdask.archive.windows import windows_of
+from scatdask.archive.windows import Windows, windows_of
 from scatdask.archive.worker_memory import Room, find_room
 from scatdask.blocks import check_dtype
 from scatdask.errors import OutputExistsError, ShortBlocksWarning
@@ -150,9 +150,13 @@ class Request:
             one, digests[name] = source.survey(whole[name], self.missing_chunks)
             stored.append(one)
         former = tuple(Layout.from_dict(fields) for fields in begun["layouts"]) if begun else None
+        windows = None
+        if self.reduction is not None:
+            windows = windows_of(dataset, self.dims[0], self.reduction.window)
         layouts, origin = former, _AS_BEGUN
         if layouts is None or not as_begun:
-            layouts, origin = self._layouts(dict(zip(variables, stored, strict=True)), former)
+            named = dict(zip(variables, stored, strict=True))
+            layouts, origin = self._layouts(named, former, windows)
         # Labels are copied as they are stored.
         raw = source.open(decode_times=False)[list(dataset.data_vars)]
         raw = raw.isel(lengths)
@@ -169,8 +173,7 @@ class Request:
             libraries=libraries,
             memory_origin=origin,
         )
-        if self.reduction is not None:
-            windows = windows_of(dataset, self.dims[0], self.reduction.window)
+        if self.reduction is not None and windows is not None:
             needed = tuple(map(windows.slots, layouts))
             # Where there are enough of them, states stay where they are.
             slots = tuple(map(max, needed, begun["slots"])) if begun else needed
@@ -183,7 +186,10 @@ class Request:
         return Prospect(plan, empty, encoding, digests, identity, differing, former)
 
     def _layouts(
-        self, stored: dict[str, StoredArray], former: tuple[Layout, ...] | None
+        self,
+        stored: dict[str, StoredArray],
+        former: tuple[Layout, ...] | None,
+        windows: Windows | None,
     ) -> tuple[tuple[Layout, ...], str]:
         """Choose blocks: those of the output, on longer axes maybe, if it was begun.
 
@@ -213,8 +219,21 @@ class Request:
             memory,
             room.gpu_memory,
             library_bytes(self.source, self.target),
+            self._states(windows),
         )
         return layouts, f"{format_bytes(memory)}, {origin}"
+
+    def _states(self, windows: Windows | None) -> States:
+        """Return what the states of a block's windows take, as the plan counts them."""
+        reduction = self.reduction
+        if reduction is None or windows is None:
+            return no_states
+
+        def states(layout: Layout) -> int:
+            reducing = Reducing(reduction, len(windows), (windows.slots(layout),))
+            return reducing.memory(self.transform, (layout,))
+
+        return states
 
     def _check_memory(self, plan: Plan, begun: dict[str, Any] | None) -> None:
         """Raise MemoryError if a worker has less than the plan needs.
@@ -224,22 +243,12 @@ class Request:
         found, which is never the same twice, and far less than what workers are killed at.
         """
         needed, memory = f"{-(-plan.peak_memory // 2**20)} MiB", self.memory
-        if memory is None and begun is None and self.room is not None:
-            memory = self.room.memory
-        if memory is not None and plan.peak_memory > memory:
-            allowed = f"memory allows {format_bytes(memory)}"
-            if begun is None:
-                states = plan.memory_parts()["states"]
-                raise MemoryError(
-                    f"a worker needs {needed}, {-(-states // 2**20)} MiB of them for the "
-                    f"statistics of windows, and {allowed}: allow more memory, or leave out "
-                    "quantiles"
-                )
+        if begun is not None and memory is not None and plan.peak_memory > memory:
             if begun["plan"]["peak_memory"] > memory or plan.peak_memory > _GROWN * memory:
                 raise MemoryError(
                     f"{self.target.name!r} was begun with blocks for which a worker needs "
-                    f"{needed}, and {allowed}: give at least as much, or run with overwrite=True "
-                    "to begin again with smaller blocks"
+                    f"{needed}, and memory allows {format_bytes(memory)}: give at least as much, "
+                    "or run with overwrite=True to begin again with smaller blocks"
                 )
         if self.room is None:
             return
@@ -260,7 +269,7 @@ class Request:
         """Warn if the blocks that a job began with read much more than fresh ones would."""
         stored = dict(zip(plan.variables, plan.stored, strict=True))
         try:
-            fresh = replace(plan, layouts=self._layouts(stored, None)[0])
+            fresh = replace(plan, layouts=self._layouts(stored, None, plan.windows)[0])
         except (MemoryError, ValueError):  # none would be chosen
             return
         if plan.bytes_read > _MUCH_MORE * fresh.bytes_read:

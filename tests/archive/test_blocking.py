@@ -32,6 +32,27 @@ def test_signals_of_one_source_chunk_share_a_block():
     assert layout.batch_block == (4,)
 
 
+def test_signals_of_many_source_chunks_share_a_block_where_there_are_a_great_many():
+    transform = Scattering1D(J=6)
+    chunks = {"event": 1, "channel": 3, "time": 1000}
+    array = stored({"event": 1_000_000, "channel": 3, "time": 1000}, chunks)
+    layout = make_layout(transform, "v", ("time",), array, 500 * MIB)
+    assert layout.batch_block == (512, 3)
+    assert layout.n_blocks == 1954
+    # Workers want blocks too, and long signals are work enough.
+    few = stored({"event": 250, "channel": 3, "time": 1000}, chunks)
+    assert make_layout(transform, "v", ("time",), few, 500 * MIB).batch_block == (1, 3)
+    long = stored({"event": 10_000, "time": 10**7}, {"event": 1, "time": 10**7})
+    assert make_layout(transform, "v", ("time",), long, 8000 * MIB).batch_block == (1,)
+
+
+def test_dimension_stored_last_is_widened_first():
+    sizes = {"y": 721, "x": 1440, "time": 1000}
+    array = stored(sizes, {"y": 1, "x": 1, "time": 1000})
+    layout = make_layout(Scattering1D(J=6), "v", ("time",), array, 500 * MIB)
+    assert layout.batch_block == (2, 1440)
+
+
 def test_block_is_as_long_as_a_source_chunk_where_memory_allows():
     transform = Scattering1D(J=6)
     array = stored({"time": 10**7}, {"time": 1_000_000})

@@ -334,12 +334,18 @@ def test_what_cannot_be_reduced(tmp_path, transform, message):
         job.plan()
 
 
-def test_quantiles_that_do_not_fit_the_memory_are_refused(tmp_path):
+def test_blocks_leave_room_for_the_states_of_windows(tmp_path):
     source = write(tmp_path / "in.zarr", signals().fillna(0))
-    tight = Reduction("10s", ("quantiles",))
-    job = Job(source, tmp_path / "out.zarr", S, dim="time", memory="256 MiB", reduce=tight)
-    with pytest.raises(MemoryError, match="for the statistics of windows"):
-        job.plan()
+
+    def plan(window, memory):
+        reduction = Reduction(window, ("quantiles",))
+        out = tmp_path / "out.zarr"
+        return Job(source, out, S, dim="time", memory=memory, reduce=reduction).plan()
+
+    assert plan("10s", "4 GiB").memory_parts()["states"] > 256 * 2**20
+    assert plan("10s", "256 MiB").peak_memory <= 256 * 2**20
+    with pytest.raises(MemoryError, match=r"states .* MiB.*leave out quantiles, or take longer"):
+        plan("1s", "200 MiB")
 
 
 def test_workers_of_another_run_see_the_same_windows(job):
