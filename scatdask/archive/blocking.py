@@ -29,8 +29,8 @@ from scatdask.transforms.base import EVERYWHERE
 _OPERATIONS, _DECODED_BYTES = 2e9, 3e8
 # Fewer signals a block must be worth it.
 _GAIN = 0.95
-# Blocks of less work, in seconds, and of fewer bytes of coefficients are small: to begin a task and
-# to write a file takes as long. Where there are no more than a few blocks, they are for the workers.
+# Blocks of less work, in seconds, and of fewer bytes of coefficients are small: what a block costs
+# beside its work counts. Where there are only a few blocks, workers need them as they are.
 _SMALL_WORK, _SMALL_OUTPUT, _FEW = 1.0, 2**22, 256
 
 # Bytes of what is kept of a block beside its coefficients.

@@ -243,8 +243,9 @@ class Request:
         found, which is never the same twice, and far less than what workers are killed at.
         """
         needed, memory = f"{-(-plan.peak_memory // 2**20)} MiB", self.memory
-        if begun is not None and memory is not None and plan.peak_memory > memory:
-            if begun["plan"]["peak_memory"] > memory or plan.peak_memory > _GROWN * memory:
+        if begun is not None and memory is not None:
+            allowed = memory if begun["plan"]["peak_memory"] > memory else _GROWN * memory
+            if plan.peak_memory > allowed:
                 raise MemoryError(
                     f"{self.target.name!r} was begun with blocks for which a worker needs "
                     f"{needed}, and memory allows {format_bytes(memory)}: give at least as much, "
