@@ -90,12 +90,20 @@ def _jitted(function: Callable[..., Any], n_fixed: int) -> Callable[..., Any]:
 
 
 def check_in_memory(x: AnyArray) -> None:
-    """Raise TypeError for a lazy array, which an operation here would compute unasked."""
+    """Raise TypeError for what is no array in memory; a lazy one would be computed unasked."""
     if compat.is_dask_array(x):
         raise TypeError(
             "a transform takes arrays in memory, not dask arrays: wrap it in an xarray object and "
             "use scatdask.scattering1d, which stays lazy"
         )
+    try:
+        array_namespace(x)
+    except TypeError:
+        raise TypeError(
+            "a transform takes arrays, such as those of NumPy, CuPy, torch and JAX, not a "
+            f"{type(x).__name__}: give xarray objects to functions such as scatdask.scattering1d, "
+            "and of others their numbers, as from to_numpy()"
+        ) from None
 
 
 def check_precision(x: AnyArray, dtype: str, *, stacklevel: int) -> None:

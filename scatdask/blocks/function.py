@@ -65,12 +65,12 @@ def transform_array(transform: Transform, x: AnyArray) -> AnyArray:
         x = np.ma.filled(x.astype(np.result_type(x.dtype, np.float32)), np.nan)
     elif not hasattr(x, "shape"):
         x = np.asarray(x)
+    check_in_memory(x)
     check_dtype(x.dtype)
     if x.ndim < transform.ndim:
         raise ValueError(f"x has {x.ndim} axes: {transform.name} needs at least {transform.ndim}")
     batch, shape = x.shape[: x.ndim - transform.ndim], x.shape[x.ndim - transform.ndim :]
     transform.check_shape(shape)
-    check_in_memory(x)
     check_precision(x, transform.dtype, stacklevel=3)
     xp = array_namespace(x)
     flat = xp.reshape(x, (math.prod(batch), *shape))

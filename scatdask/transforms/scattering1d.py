@@ -30,6 +30,7 @@ from scatdask.transforms.cascade import Branch1D, all_paths, cascade
 from scatdask.transforms.halo import gaussian_halo
 from scatdask.transforms.tables import wavelet_columns
 from scatdask.transforms.validation import (
+    as_average,
     as_dtype,
     as_integer,
     as_member,
@@ -115,13 +116,7 @@ class Scattering1D(Transform):
 
     def __post_init__(self) -> None:
         J = as_integer("J", self.J, at_least=1, at_most=40)
-        T: int | str
-        if self.T is None:
-            T = 2**J
-        elif isinstance(self.T, str):
-            T = as_member("T", self.T, ("global",))
-        else:
-            T = as_integer("T", self.T, at_least=0)
+        T = 2**J if self.T is None else as_average("T", self.T)
         values: dict[str, Any] = {
             "J": J,
             "Q": as_pair("Q", self.Q, at_least=1),

@@ -31,7 +31,7 @@ from scatdask.transforms.halo import gaussian_halo
 from scatdask.transforms.planes import Plane, all_paths, all_planes, wanted_planes
 from scatdask.transforms.scattering1d import Scattering1D
 from scatdask.transforms.tables import quefrency_columns, wavelet_columns
-from scatdask.transforms.validation import as_integer, as_member, as_selection
+from scatdask.transforms.validation import as_average, as_integer, as_member, as_selection
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -159,9 +159,9 @@ class TimeFrequencyScattering(Transform):
     def _checked_F(self, in_time: Scattering1D, n_rows: int, J_fr: int) -> int | str:
         if self.F is None:
             return 2**J_fr
-        if isinstance(self.F, str):
-            return as_member("F", self.F, ("global",))
-        F = as_integer("F", self.F, at_least=0)
+        F = as_average("F", self.F)
+        if isinstance(F, str):
+            return F
         if n_rows < F:
             raise ValueError(
                 f"F={F} exceeds the {n_rows} wavelets of the bank of J={in_time.J}, "

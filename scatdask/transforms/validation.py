@@ -42,6 +42,15 @@ def as_stride(value: Any, *, at_most: int, which_is: str) -> int:
     return stride
 
 
+def as_average(name: str, value: Any) -> int | str:
+    """Return the length of an average as an int, or "global"."""
+    if not isinstance(value, str):
+        return as_integer(name, value, at_least=0)
+    if value != "global":
+        raise ValueError(f"{name} must be an integer, 'global' or None, got {value!r}")
+    return value
+
+
 def as_pair(name: str, value: Any, *, at_least: int) -> tuple[int, int]:
     """Return ``(value, 1)`` for an integer, or the pair itself."""
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -95,14 +104,27 @@ def as_tolerance(name: str, value: Any) -> float:
 
 
 def as_selection(name: str, value: Any, n_paths: int) -> tuple[int, ...] | None:
-    """Return rows of a table of `n_paths` paths as a tuple of ints, None where all are chosen."""
+    """Return rows of a table of `n_paths` paths as a tuple of ints, None where all are chosen.
+
+    A mask says so for each row.
+    """
     if value is None:
         return None
     if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
         raise TypeError(f"{name} must be a sequence of integers or None, got {value!r}")
+    if getattr(getattr(value, "dtype", None), "kind", "") == "b":
+        value = np.asarray(value)
+    values = list(value)
+    if values and all(isinstance(row, bool | np.bool_) for row in values):
+        if len(values) != n_paths:
+            raise ValueError(
+                f"{name} must have one entry for each of the {n_paths} paths where it is a mask, "
+                f"got {len(values)}"
+            )
+        values = np.flatnonzero(values).tolist()
     rows = tuple(
         as_integer(f"{name}[{place}]", row, at_least=0, at_most=n_paths - 1)
-        for place, row in enumerate(value)
+        for place, row in enumerate(values)
     )
     if not rows:
         raise ValueError(f"{name} must keep at least one of the {n_paths} paths, got {value!r}")

@@ -48,6 +48,12 @@ def test_only_lazy_arrays_are_refused(xp):
         arrays.check_in_memory(da.zeros(3))
 
 
+def test_what_is_no_array_is_told_where_to_go():
+    xr = pytest.importorskip("xarray")
+    with pytest.raises(TypeError, match=r"not a DataArray: give .* scatdask\.scattering1d.*numpy"):
+        arrays.check_in_memory(xr.DataArray(np.zeros(3)))
+
+
 def big_endian(array):
     return array.astype(array.dtype.newbyteorder(">"))
 

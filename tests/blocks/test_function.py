@@ -277,6 +277,13 @@ def test_lazy_arrays_are_refused_and_not_computed():
         Scattering1D(3)(lazy)
 
 
+def test_labelled_objects_are_for_functions():
+    pd, xr = pytest.importorskip("pandas"), pytest.importorskip("xarray")
+    for obj in (xr.DataArray(np.zeros(64)), pd.Series(np.zeros(64)), pd.DataFrame({"u": [0.0]})):
+        with pytest.raises(TypeError, match=r"takes arrays.* not a (Data|Series).*to_numpy\(\)"):
+            Scattering1D(3)(obj)
+
+
 # Shapes
 
 

@@ -35,7 +35,7 @@ def test_non_integer_scales_are_type_errors(name, value):
         ({"Q": (8, 0)}, r"^Q\[1\] must be at least 1, got 0$"),
         ({"Q": (8, 1, 1)}, "^Q must be an integer or a pair of integers"),
         ({"T": -1}, "^T must be at least 0, got -1$"),
-        ({"T": "always"}, "^T must be one of 'global', got 'always'$"),
+        ({"T": "always"}, "^T must be an integer, 'global' or None, got 'always'$"),
         ({"stride": 0}, "^stride must be at least 1, got 0$"),
         ({"stride": 48}, "^stride must be a power of two, got 48"),
         ({"stride": 512}, "^stride=512 exceeds T=256: .* the largest stride is 256$"),

@@ -39,9 +39,9 @@ def test_non_integer_scales_are_type_errors(name, value):
         ({"Q": (8, 1, 1)}, "^Q must be an integer or a pair of integers"),
         ({"Q_fr": 0}, "^Q_fr must be at least 1, got 0$"),
         ({"T": -1}, "^T must be at least 0, got -1$"),
-        ({"T": "always"}, "^T must be one of 'global', got 'always'$"),
+        ({"T": "always"}, "^T must be an integer, 'global' or None, got 'always'$"),
         ({"F": -1}, "^F must be at least 0, got -1$"),
-        ({"F": "all"}, "^F must be one of 'global', got 'all'$"),
+        ({"F": "all"}, "^F must be an integer, 'global' or None, got 'all'$"),
         (
             {"F": 55},
             r"^F=55 exceeds the 54 wavelets of the bank of J=8, Q=\(8, 1\): the largest F that "

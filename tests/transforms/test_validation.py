@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+import xarray as xr
 
 from scatdask.transforms.base import BOUNDARIES
 from scatdask.transforms.validation import (
+    as_average,
     as_boundary,
     as_dtype,
     as_flag,
@@ -75,6 +77,15 @@ def test_strides_are_powers_of_two_within_a_scale(scale, largest):
         as_stride(2.0, **fitting)
 
 
+def test_averages():
+    assert as_average("T", np.int64(0)) == 0
+    assert as_average("T", "global") == "global"
+    with pytest.raises(ValueError, match=r"^T must be an integer, 'global' or None, got 'globl'$"):
+        as_average("T", "globl")
+    with pytest.raises(TypeError, match=r"^T must be an integer, got 1.5$"):
+        as_average("T", 1.5)
+
+
 def test_words():
     assert as_member("boundary", "zero", ("zero", "nearest")) == "zero"
     for value in ("mirror", None, 3, ["zero"]):
@@ -111,6 +122,12 @@ def test_selections_of_any_kind(rows):
     assert all(type(row) is int for row in chosen)
 
 
+@pytest.mark.parametrize("kind", [list, np.array, xr.DataArray, iter])
+def test_masks(kind):
+    assert as_selection("selection", kind([True, False, False, True, True]), 5) == (0, 3, 4)
+    assert as_selection("selection", kind([True] * 5), 5) is None
+
+
 def test_the_selection_of_everything_is_none():
     assert as_selection("selection", None, 5) is None
     assert as_selection("selection", range(5), 5) is None
@@ -127,7 +144,9 @@ def test_the_selection_of_everything_is_none():
         ((2, 1), ValueError, "^selection must be increasing, got 1 after 2$"),
         ((1, 1), ValueError, "^selection must be increasing, got 1 after 1$"),
         ((1.0,), TypeError, r"^selection\[0\] must be an integer, got 1.0$"),
-        ((False, True), TypeError, r"^selection\[0\] must be an integer, got False$"),
+        ((False, True), ValueError, "^selection must have one entry for each of the 5 paths .* 2$"),
+        ((False, 3), TypeError, r"^selection\[0\] must be an integer, got False$"),
+        ((False,) * 5, ValueError, "^selection must keep at least one of the 5 paths"),
         (3, TypeError, "^selection must be a sequence of integers or None, got 3$"),
         ("012", TypeError, "^selection must be a sequence of integers or None, got '012'$"),
     ],
