@@ -153,7 +153,9 @@ def _continue(
         first += new.n_blocks
     grown = _record(request, prospect, is_made=True)
     with commits.made(request.target, grown["output"], former=output) as target:
-        store.extend(target, prospect.empty, prospect.encoding, _written(plan))
+        store.extend(
+            target, prospect.empty, prospect.encoding, _written(plan), prospect.source_names
+        )
     ledger.begin(grown["output"], growth.renumbered(rows, np.concatenate(numbers)))
     ledger.keep(grown["output"], changes.to_bytes(prospect.digests))
     ledger.write(grown)  # now it is the longer output; before, it is the shorter one with a tail

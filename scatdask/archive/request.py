@@ -55,6 +55,8 @@ class Prospect:
         Of the objects of each variable of the source, see `changes`.
     identity : dict
         What a ledger records of the request, given the variables that it comes to.
+    source_names : frozenset of str
+        All variables of the source.
     differing : list of str
         In which points a ledger records another request than this one, if it records any.
     former : tuple of Layout or None
@@ -67,6 +69,7 @@ class Prospect:
     encoding: dict[str, Any]
     digests: dict[str, np.ndarray]
     identity: dict[str, Any]
+    source_names: frozenset[str]
     differing: list[str]
     former: tuple[Layout, ...] | None
 
@@ -138,10 +141,13 @@ class Request:
         identity = self._identity(source, variables)
         differing = [] if record is None else _differences(record, identity)
         begun = None if differing else record
+        if begun is not None:
+            identity["variable"] = self._variable_begun_with(begun, whole)
+            skipped = _skipped(whole, self.dims, identity["variable"], variables)
         lengths = _lengths(begun) if begun and as_begun else {}
         dataset = whole.isel(lengths)
-        if self.variable is not None:
-            dataset = dataset[list(chosen)]
+        if identity["variable"] is not None:
+            dataset = dataset[list(variables)]
         samplings, kept = samplings_of(source, dataset, self.dims, begun)
         identity["samplings"] = kept
         labels.check_sizes(self.transform, dataset.sizes, self.dims)
@@ -183,7 +189,8 @@ class Request:
                 empty, encoding, self.transform, layouts, names, reducing, windows
             )
         self._check_memory(plan, record if begun else None)
-        return Prospect(plan, empty, encoding, digests, identity, differing, former)
+        source_names = frozenset(map(str, whole.variables))
+        return Prospect(plan, empty, encoding, digests, identity, source_names, differing, former)
 
     def _layouts(
         self,
@@ -294,8 +301,22 @@ class Request:
             "sizes": {name: _sizes(dataset[name]) for name in variables},
             "dims": list(self.dims),
             "variables": list(variables),
+            # What it was asked for, which decides on what is copied along.
+            "variable": self.variable,
             **({} if self.reduction is None else {"reduction": self.reduction.to_dict()}),
         }
+
+    def _variable_begun_with(self, begun: dict[str, Any], whole: xr.Dataset) -> str | None:
+        """Return the variable that a job was asked for when it was begun, None for all."""
+        if "variable" in begun or self.variable is None:
+            asked: str | None = begun.get("variable")
+            return asked
+        # A ledger of before does not say. What holds all of the source is taken for all of it.
+        try:
+            every = labels.choose(whole, self.dims)[0]
+        except ValueError:  # only what is asked for by name
+            return self.variable
+        return None if [*every] == [self.variable] else self.variable
 
     def check_same(self, prospect: Prospect) -> None:
         """Raise OutputExistsError if the ledger records another request than this one."""
@@ -305,6 +326,15 @@ class Request:
                 f"({'; '.join(prospect.differing)}): name another output, or run with "
                 "overwrite=True to replace it"
             )
+
+
+def _skipped(
+    whole: xr.Dataset, dims: tuple[str, ...], variable: str | None, variables: tuple[str, ...]
+) -> dict[Hashable, str]:
+    """Say what is not transformed in a job that was begun with some variables."""
+    chosen, skipped = labels.choose(whole, dims, variable)
+    later = (name for name in chosen if name not in variables)
+    return {**skipped, **dict.fromkeys(later, "not there when the job was begun")}
 
 
 def _as_recorded(chosen: Iterable[Hashable], record: dict[str, Any] | None) -> tuple[str, ...]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import warnings
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -13,6 +14,8 @@ import numpy as np
 import xarray as xr
 import zarr
 import zarr.codecs
+from zarr.abc.store import Store
+from zarr.storage import MemoryStore
 
 from scatdask.archive.layout import Layout
 from scatdask.archive.locations import Location
@@ -155,17 +158,13 @@ def _write(
     long: dict[Hashable, xr.DataArray] = {
         name: dataset[name] for name in dataset.coords if name in encoding
     }
-    with warnings.catch_warnings():
-        # Consolidated metadata and string types are young parts of Zarr 3; xarray reads both.
-        warnings.filterwarnings("ignore", category=zarr.errors.ZarrUserWarning)
-        warnings.filterwarnings("ignore", category=zarr.errors.UnstableSpecificationWarning)
-        dataset.assign_coords(_placeholders(long)).to_zarr(
-            writable_store(target),
-            mode=mode,
-            compute=False,
-            consolidated=target.repository is None,
-            encoding=encoding,
-        )
+    _write_small(
+        writable_store(target),
+        dataset.assign_coords(_placeholders(long)),
+        encoding,
+        mode=mode,
+        consolidated=target.repository is None,
+    )
     if not long:
         return
     group = zarr.open_group(writable_store(target), mode="r+")
@@ -175,6 +174,23 @@ def _write(
         array = array.with_config({"write_empty_chunks": True})
         for part in _boxes(array.shape, array.shards or array.chunks):
             array[part] = coord.variable[part].values
+
+
+def _write_small(
+    place: Store, dataset: xr.Dataset, encoding: dict[str, dict[str, Any]], **options: Any
+) -> None:
+    """Write metadata, and what is no placeholder."""
+    with _young_parts():
+        dataset.to_zarr(place, compute=False, encoding=encoding, **options)
+
+
+@contextlib.contextmanager
+def _young_parts() -> Iterator[None]:
+    """Say nothing of young parts of Zarr 3 that xarray reads: string types, joint metadata."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=zarr.errors.ZarrUserWarning)
+        warnings.filterwarnings("ignore", category=zarr.errors.UnstableSpecificationWarning)
+        yield
 
 
 def _placeholders(coords: Mapping[Hashable, xr.DataArray]) -> xr.Coordinates:
@@ -191,8 +207,9 @@ def extend(
     dataset: xr.Dataset,
     encoding: dict[str, dict[str, Any]],
     names: tuple[tuple[str, ...], ...],
+    sources: Collection[str],
 ) -> None:
-    """Make the arrays of an output longer, and write its labels anew.
+    """Make the arrays of an output longer, and write its labels and attributes anew.
 
     Parameters
     ----------
@@ -201,18 +218,59 @@ def extend(
         The longer output, by `template`.
     names : tuple of tuple of str
         Its arrays that blocks write to.
+    sources : collection of str
+        Names that the source has: a copy of those that is none of the longer output goes.
+
+    Raises
+    ------
+    OutputExistsError
+        If there are arrays of others along what gets longer, which could not be opened with it.
     """
     group = zarr.open_group(writable_store(target), mode="r+")
+    outdated = _outdated(group, dataset)
+    if strange := sorted(outdated - {*sources}):
+        raise OutputExistsError(
+            f"{target.name!r} gets longer, and holds {', '.join(map(repr, strange))} of the length "
+            "of before, which this job did not write: keep that elsewhere and remove it from the "
+            "group, then run again"
+        )
     written = list(itertools.chain(*names))
-    for name in written:
-        array = group[name]
-        assert isinstance(array, zarr.Array)
-        array.resize(dataset[name].shape)
+    attributes = _attributes(dataset, encoding, written, group.metadata.zarr_format)
     labels = dataset.drop_vars(written)
-    for label in map(str, labels.variables):
-        if label in group:
-            del group[label]
+    with _young_parts():
+        for name in written:
+            array = group[name]
+            assert isinstance(array, zarr.Array)
+            array.resize(dataset[name].shape)
+            array.attrs.put(attributes[name])
+        for label in {*map(str, labels.variables), *outdated}:
+            if label in group:
+                del group[label]
     _write(target, labels, {k: v for k, v in encoding.items() if k in labels}, mode="a")
+
+
+def _outdated(group: zarr.Group, dataset: xr.Dataset) -> set[str]:
+    """Return the arrays that are none of a longer output, and are along what gets longer."""
+    held = xr.backends.ZarrStore(group, mode="r+").get_variables()  # type: ignore[no-untyped-call]
+    return {
+        str(name)
+        for name, variable in held.items()
+        if name not in dataset.variables
+        and any(dataset.sizes.get(dim, n) != n for dim, n in variable.sizes.items())
+    }
+
+
+def _attributes(
+    dataset: xr.Dataset, encoding: dict[str, dict[str, Any]], names: list[str], zarr_format: int
+) -> dict[str, dict[str, Any]]:
+    """Return the attributes of arrays as xarray stores them."""
+    plain = {name: coord for name, coord in dataset.coords.items() if coord.dtype.kind in "iuf"}
+    empty = dataset.assign_coords(_placeholders(plain))
+    place = MemoryStore()
+    chosen = {name: encoding[name] for name in names}
+    _write_small(place, empty[names], chosen, consolidated=False, zarr_format=zarr_format)
+    group = zarr.open_group(place, mode="r")
+    return {name: dict(group[name].attrs) for name in names}
 
 
 @lru_cache(maxsize=64)

@@ -204,8 +204,8 @@ def make_job(options: dict[str, Any]) -> Job:
         dims = dims or tuple(record["dims"])
         if reduction is None and "reduction" in record:
             reduction = Reduction(**record["reduction"])
-        if variable is None and len(record["variables"]) == 1:
-            variable = record["variables"][0]
+        if variable is None:
+            variable = _remembered_variable(record)
     if dims is None:
         wanted = "'--dim', such as --dim time"
         if transform.ndim > 1:
@@ -224,6 +224,15 @@ def make_job(options: dict[str, Any]) -> Job:
         source_options=dict(options["source_options"]),
         target_options=dict(options["target_options"]),
     )
+
+
+def _remembered_variable(record: dict[str, Any]) -> str | None:
+    """Return the variable that a job was begun with, None for all that can be transformed."""
+    if "variable" in record:
+        asked: str | None = record["variable"]
+        return asked
+    # Ledgers of before do not say it.
+    return record["variables"][0] if len(record["variables"]) == 1 else None
 
 
 def asked_reduction(options: dict[str, Any]) -> Reduction | None:

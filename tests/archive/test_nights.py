@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from scatdask import Job, Scattering1D
 from scatdask.archive import Reduction, store
 from scatdask.archive.ledger import Ledger
+from scatdask.archive.locations import Location
 from scatdask.archive.work import Task, run_task
 from scatdask.errors import OutputExistsError, ShortBlocksWarning, SourceChangedError
 from scatdask.transforms import Transform
@@ -53,7 +54,8 @@ def append(path: Path, values: np.ndarray, start: int) -> None:
 
 def to_zarr(some: xr.Dataset, path: Path, **options: str) -> None:
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=zarr.errors.ZarrUserWarning)
+        for category in (zarr.errors.ZarrUserWarning, zarr.errors.UnstableSpecificationWarning):
+            warnings.filterwarnings("ignore", category=category)
         some.to_zarr(path, zarr_format=3, **options)  # type: ignore[call-overload]
 
 
@@ -165,6 +167,97 @@ def test_new_stations_are_added(tmp_path):
     second = job(path).run()
     assert (second.blocks, second.found_done) == (2 * first.blocks, first.blocks)
     check(path)
+
+
+def stations(stop: int = 3, length: int = 3_000, start: int = 0, first: int = 0) -> xr.Dataset:
+    """Return signals of stations, and what else is known of these."""
+    part = dataset(samples(3_000)[first:stop, start:length], start, first=first)
+    part.v.attrs["units"] = "m/s"
+    names = np.array(["east", "north", "west"])[first:stop]
+    height, code = (("channel", values) for values in (np.arange(first, stop) * 1.5, names))
+    return part.assign(height=height, depth=0.5).assign_coords(code=code)
+
+
+def opened(target: Path | str) -> xr.Dataset:
+    """Return all of an output, be it plain Zarr or what a repository has published."""
+    place: object = target
+    if str(target).startswith("icechunk+"):
+        place = Location.of(str(target)).repository.store()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=zarr.errors.UnstableSpecificationWarning)
+        with xr.open_zarr(place, consolidated=False) as out:
+            return out.load()
+
+
+@pytest.mark.filterwarnings("ignore::scatdask.errors.ShortBlocksWarning")
+@pytest.mark.parametrize("kind", ["plain", "reduced", "icechunk"])
+def test_output_that_grew_is_that_of_a_fresh_run_with_copies_and_attributes(tmp_path, kind, capfd):
+    path = tmp_path / "in.zarr"
+    target: Path | str = tmp_path / "out.zarr"
+    if kind == "icechunk":
+        pytest.importorskip("icechunk")
+        target = f"icechunk+file://{tmp_path}/out"
+    options = {"reduce": Reduction("30s")} if kind == "reduced" else {}
+    transform = Scattering1D(J=4, max_order=1, dtype="float64")
+    to_zarr(stations(2, 300), path, mode="w")
+    Job(path, target, transform, dim="time", **options).run(scheduler="synchronous")
+    to_zarr(stations(2, start=300), path, append_dim="time")
+    to_zarr(stations(first=2), path, append_dim="channel")
+    Job(path, target, transform, dim="time", **options).run(scheduler="synchronous")
+    Job(path, tmp_path / "fresh.zarr", transform, dim="time", **options).run(
+        scheduler="synchronous"
+    )
+    out, fresh = opened(target), opened(tmp_path / "fresh.zarr")
+    xr.testing.assert_allclose(out, fresh, rtol=1e-6, atol=1e-9)
+    xr.testing.assert_identical(xr.zeros_like(out), xr.zeros_like(fresh))
+    assert out.height.values.tolist() == [0.0, 1.5, 3.0]
+    assert out.code.values.tolist() == ["east", "north", "west"]
+    capfd.readouterr()  # Icechunk tells of disks what is true of them
+
+
+@pytest.mark.parametrize("ledger", ["of now", "of before"])
+@pytest.mark.parametrize("begun", [None, "v"])
+def test_what_is_copied_is_what_the_job_was_begun_with(tmp_path, begun, ledger):
+    path, target = tmp_path / "in.zarr", tmp_path / "out.zarr"
+    transform = Scattering1D(J=4, max_order=1)
+    to_zarr(stations(2, 300), path, mode="w")
+    if begun is not None:  # or nothing tells the one from the other
+        more = xr.Dataset({"w": stations(3).v.rename(channel="other")})
+        to_zarr(more[["w"]].isel(time=slice(300)).drop_vars("code"), path, mode="a")
+    Job(path, target, transform, dim="time", variable=begun).init()
+    if ledger == "of before":
+        held = Ledger(Location.of(target))
+        held.write({k: v for k, v in held.read().items() if k != "variable"})
+    to_zarr(stations(first=2)[["v", "height"]].isel(time=slice(300)), path, append_dim="channel")
+    Job(path, target, transform, dim="time", variable="v").init()
+    out = opened(target)
+    assert out.sizes["channel"] == 3
+    assert ("height" in out) == (begun is None)
+    assert Ledger(Location.of(target)).read()["variable"] == begun
+
+
+def test_array_of_others_along_what_gets_longer_is_named(tmp_path):
+    path, target = tmp_path / "in.zarr", tmp_path / "out.zarr"
+    transform = Scattering1D(J=4, max_order=1)
+    to_zarr(stations(2, 300), path, mode="w")
+    Job(path, target, transform, dim="time").init()
+    to_zarr(xr.Dataset({"mine": ("channel", [1, 2])}), target, mode="a")
+    to_zarr(stations(first=2).isel(time=slice(300)), path, append_dim="channel")
+    with pytest.raises(OutputExistsError, match="holds 'mine' of the length of before"):
+        Job(path, target, transform, dim="time").init()
+    assert opened(target).sizes["channel"] == 2
+
+
+def test_copy_that_became_too_large_goes(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "_MOST_COPIED", 16)
+    path, target = tmp_path / "in.zarr", tmp_path / "out.zarr"
+    transform = Scattering1D(J=4, max_order=1)
+    to_zarr(stations(2, 300), path, mode="w")
+    Job(path, target, transform, dim="time").init()
+    assert "height" in opened(target)
+    to_zarr(stations(first=2).isel(time=slice(300)), path, append_dim="channel")
+    Job(path, target, transform, dim="time").init()
+    assert "height (too large" in opened(target).attrs["scattering1d_skipped"]
 
 
 def test_archive_of_one_block_keeps_its_shards_when_there_are_two(tmp_path):

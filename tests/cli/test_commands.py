@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from click.testing import CliRunner, Result
 
 import scatdask as package
@@ -69,6 +71,25 @@ def test_statistics_in_place_of_coefficients(scatdask: Call, source: str, target
     assert "--statistics needs --reduce-window" in lost.stderr
     unknown = scatdask("plan", source, target, *TRANSFORM, "--reduce-window", "1M")
     assert unknown.exit_code == 2
+
+
+def test_commands_without_parameters_mean_the_job_as_it_was_begun(
+    scatdask: Call, source: str, target: str
+) -> None:
+    assert scatdask("run", source, target, "--dim", "time", "-J", 4).exit_code == 0
+    with xr.open_zarr(source) as given:
+        more = given.load().isel(station=[0]).drop_vars("time").drop_encoding()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=zarr.errors.ZarrUserWarning)
+        more.to_zarr(source, append_dim="station")
+        assert scatdask("run", source, target).exit_code == 0
+        with xr.open_zarr(target) as found:
+            assert found["name"].values.tolist() == [1, 2, 1]
+            assert found.noise.sizes["station"] == 3
+        more[["noise"]].rename(noise="more", station="other").to_zarr(source, mode="a")
+    assert scatdask("run", source, target, "--overwrite").exit_code == 0
+    with xr.open_zarr(target) as found:
+        assert {*found.data_vars} == {"noise", "more", "name"}
 
 
 def test_json_of_every_command(scatdask: Call, source: str, target: str) -> None:
