@@ -107,7 +107,7 @@ def _selected(transform: Transform, selection: Selection, spacing: Any) -> Trans
     if selection is None:
         return transform
     if callable(selection):
-        return transform.select(lambda _: selection(transform.paths(spacing)))
+        return transform.select(selection, spacing=spacing)
     return replace(transform, selection=selection)  # type: ignore[type-var]
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+
+from scatdask.transforms.validation import as_positive
 
 if TYPE_CHECKING:
     from typing import Self
@@ -152,7 +155,12 @@ class Transform(ABC):
         """Return what labels the axes between path and core axes, as xarray takes coordinates."""
         return {}
 
-    def select(self, predicate: Callable[[xr.Dataset], Any]) -> Self:
+    def select(
+        self,
+        predicate: Callable[[xr.Dataset], Any],
+        *,
+        spacing: float | tuple[float, ...] | None = None,
+    ) -> Self:
         """Return the same transform with fewer paths; what they do not need is not computed.
 
         The halo is that of the paths that are left, so that a missing sample makes fewer outputs
@@ -163,11 +171,14 @@ class Transform(ABC):
         predicate : callable
             Takes the table of paths, as `paths` gives it, and returns for each row whether to
             keep it.
+        spacing : float or tuple of float, optional
+            Sampling step, for a table with frequencies in its inverse unit; see `paths`.
 
         Raises
         ------
         ValueError
-            If no path is left, or the answer has another length than the table.
+            If no path is left, the answer has another length than the table, it asks for what
+            the table has with a `spacing` only, or `spacing` is not above zero.
 
         Examples
         --------
@@ -175,8 +186,25 @@ class Transform(ABC):
         >>> S = Scattering1D(J=6, Q=8)
         >>> S.n_paths, S.select(lambda path: path.order < 2).n_paths
         (126, 39)
+        >>> S.select(lambda path: path.frequency1 > 10, spacing=0.01).n_paths  # at 100 Hz
+        78
         """
-        wanted = np.asarray(predicate(self.paths()), dtype=bool)
+        for step in spacing if isinstance(spacing, tuple) else (spacing,):
+            if step is not None:
+                as_positive("spacing", step)
+        table = self.paths(spacing)
+        try:
+            wanted = np.asarray(predicate(table), dtype=bool)
+        except (AttributeError, KeyError) as error:
+            lacking = {*self.paths(1.0).coords} - {*table.coords}
+            named = lacking & {*re.findall(r"\w+", str(error))}
+            if not named:
+                raise
+            raise ValueError(
+                f"the table of paths has no {min(map(str, named))!r} where the sampling step "
+                "is not known: give it, as `spacing` here or by coordinates of labelled data, or "
+                f"compare what the table has: {', '.join(map(str, table.coords))}"
+            ) from error
         if wanted.shape != (self.n_paths,):
             raise ValueError(
                 f"the predicate gave shape {wanted.shape} for a table of {self.n_paths} paths: "

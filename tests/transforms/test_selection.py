@@ -1,6 +1,12 @@
+import numpy as np
 import pytest
 
-from scatdask import Scattering1D
+from scatdask import (
+    HarmonicScattering3D,
+    Scattering1D,
+    Scattering2D,
+    TimeFrequencyScattering,
+)
 
 
 def test_selections_are_checked_against_the_table():
@@ -39,6 +45,33 @@ def test_selecting_again_leaves_rows_of_the_whole_table():
     assert transform.select(lambda path: path.order >= 0) == transform
     with pytest.raises(ValueError, match="at least one of the"):
         transform.select(lambda path: path.order == 3)
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        Scattering1D(5, Q=2),
+        Scattering2D(2, L=2),
+        HarmonicScattering3D(2),
+        TimeFrequencyScattering(5, J_fr=2),
+    ],
+    ids=lambda transform: transform.name,
+)
+def test_predicates_by_numbers_that_need_the_sampling_step(transform):
+    name = min({*transform.paths(0.5).coords} - {*transform.paths().coords})
+    least = float(np.nanmedian(transform.paths(0.5)[name]))
+    found = transform.select(lambda path: path[name] >= least, spacing=0.5)
+    assert (found.paths(0.5)[name] >= least).all()
+    assert 0 < found.n_paths < transform.n_paths
+    for predicate in (lambda path: path[name] > 1, lambda path: getattr(path, name) > 1):
+        with pytest.raises(
+            ValueError, match=f"no '{name}' where the sampling step .*`spacing`.*order"
+        ):
+            transform.select(predicate)
+    with pytest.raises(ValueError, match="^spacing must be above 0 and finite, got 0$"):
+        transform.select(lambda path: path.order < 2, spacing=0)
+    with pytest.raises(AttributeError, match="no attribute 'ordre'"):
+        transform.select(lambda path: path.ordre > 1)
 
 
 def test_halo_and_alignment_are_those_of_the_selected_paths():
