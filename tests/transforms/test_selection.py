@@ -68,7 +68,7 @@ def test_predicates_by_numbers_that_need_the_sampling_step(transform):
             ValueError, match=f"no '{name}' where the sampling step .*`spacing`.*order"
         ):
             transform.select(predicate)
-    with pytest.raises(ValueError, match="^spacing must be above 0 and finite, got 0$"):
+    with pytest.raises(ValueError, match=r"^spacing must be above 0 and finite, got 0$"):
         transform.select(lambda path: path.order < 2, spacing=0)
     with pytest.raises(AttributeError, match="no attribute 'ordre'"):
         transform.select(lambda path: path.ordre > 1)
