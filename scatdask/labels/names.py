@@ -100,18 +100,25 @@ def check_names(
     variables: Iterable[Hashable],
 ) -> None:
     """Raise ValueError where two things in the result would have one name, see `taken_names`."""
+    import xarray as xr
+
     taken = taken_names(source, transform, dims, samplings, variables)
     if not taken:
         return
-    of_labels = {name: f"input_{name}" for name in taken}
-    renamed = "obj"
-    if not hasattr(source, "data_vars") and source.name in of_labels:
-        renamed += f".rename({of_labels[source.name]!r})"
-        if source.name not in {*source.dims, *source.coords}:
-            del of_labels[source.name]
-    if of_labels:
-        renamed += f".rename({of_labels!r})"
+    labels, renamed = taken, "obj"
+    if isinstance(source, xr.DataArray) and source.name in taken:
+        own = _new_name(source.name)
+        renamed += f".rename({own!r})"
+        labels = taken_names(source.rename(own), transform, dims, samplings, [own])
+    if labels:
+        new_names = {name: _new_name(name) for name in labels}
+        renamed += f".rename({new_names!r})"
     raise ValueError(f"{describe_taken(taken)}: rename it first, as in {renamed}")
+
+
+def _new_name(name: Hashable) -> str:
+    """Return another name: with an end that outputs come before, so that no two meet again."""
+    return f"{name}_input"
 
 
 def describe_taken(taken: Mapping[Hashable, str]) -> str:

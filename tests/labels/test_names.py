@@ -58,8 +58,21 @@ def test_both_the_array_and_its_coordinate_are_renamed(ds):
     x = ds.u.assign_coords(order=1).rename("order")
     fine = renamed(x, S)
     check(fine, S)
-    assert fine.name == "input_order"
-    assert "input_order" in fine.coords
+    assert fine.name == "order_input"
+    assert "order_input" in fine.coords
+
+
+def test_names_that_would_meet_again(ds):
+    x = ds.u.assign_coords(order_stride2=1).rename("order")
+    check(renamed(x, S0), S0)
+
+
+def test_an_array_of_the_name_of_its_dimension(ds):
+    x = ds.time * 1.0
+    assert x.name == "time"
+    check(x, S)
+    assert "time" in renamed(x, S0).dims
+    check(renamed(x, S0), S0)
 
 
 @pytest.mark.parametrize("name", ["u_stride1", "time_stride2", "order_stride1", "path_stride2"])
