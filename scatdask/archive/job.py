@@ -13,6 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from dask.system import CPU_COUNT
 
+from scatdask.archive.arguments import (
+    block_range,
+    check_changed,
+    check_client,
+    check_job,
+    check_number,
+    existing_blocks,
+)
 from scatdask.archive.beginning import find, prepare
 from scatdask.archive.commits import note_draft, publish_if_complete, to_read
 from scatdask.archive.inspection import damaged_statistics
@@ -20,6 +28,7 @@ from scatdask.archive.ledger import Ledger
 from scatdask.archive.locations import target_of
 from scatdask.archive.places import check_place, choose_pool
 from scatdask.archive.plan import Plan
+from scatdask.archive.preflight import check_folder
 from scatdask.archive.progress import progress_bar
 from scatdask.archive.reducing import merge_if_complete, note_changes
 from scatdask.archive.reduction import Reduction
@@ -102,8 +111,8 @@ class Job:
     Raises
     ------
     TypeError
-        If not exactly one of `dim` and `dims` is given, or a store or an option cannot be sent to
-        workers.
+        If not exactly one of `dim` and `dims` is given, `transform` or `reduce` is something else,
+        or a store or an option cannot be sent to workers.
     ValueError
         If `target` is, holds, or lies inside `source`, or has a ledger of another name.
 
@@ -140,14 +149,11 @@ class Job:
         source_options: Mapping[str, Any] | None = None,
         target_options: Mapping[str, Any] | None = None,
     ) -> None:
-        if not isinstance(transform, Transform):
-            raise TypeError(f"transform must be a Transform, got {transform!r}")
+        check_job(transform, missing_chunks, reduce)
         if (dim is None) == (dims is None):
             raise TypeError(
                 f"give the core dimensions of {transform.name} as dim, if it is one, or as dims"
             )
-        if missing_chunks not in ("error", "fill"):
-            raise ValueError(f'missing_chunks must be "error" or "fill", got {missing_chunks!r}')
         names = tuple(map(str, as_dims(dim if dims is None else dims)))
         self.request = Request(
             source_of(source, source_options, engine),
@@ -187,7 +193,7 @@ class Job:
         Raises
         ------
         FileNotFoundError
-            If there is no Zarr group at the source.
+            If there is no Zarr group at the source, or no folder on a disk for the output.
         KeyError
             If a dimension or the variable does not exist.
         TypeError
@@ -210,6 +216,8 @@ class Job:
         NoWorkersWarning
             If the cluster has no workers yet: then it is planned for this machine.
         """
+        check_client(client)
+        check_folder(self.request.target)
         request = self.request
         if client is not None:
             gpus = check_place(client, None, None, "auto", self.request.memory)
@@ -243,7 +251,7 @@ class Job:
         SourceChangedError
             If chunks of the source were written anew since the job began.
         """
-        _check_changed(changed)
+        check_changed(changed)
         with self._ledger.lock(uuid.uuid4().hex) as lock:
             return prepare(self.request, lock, overwrite=overwrite, changed=changed)[1]
 
@@ -327,7 +335,9 @@ class Job:
         DeviceFailedWarning, DeviceMemoryWarning
             If a GPU failed or had too little memory, and the CPU of its worker computed instead.
         """
-        _check_changed(changed)
+        check_changed(changed)
+        check_client(client)
+        asked = None if blocks is None else block_range(blocks)
         if blocks is not None and (overwrite or changed != "error"):
             raise ValueError(
                 "overwrite=True and changed= concern the blocks of others too: call init() with "
@@ -343,7 +353,7 @@ class Job:
                 work, plan = prepare(request, lock, overwrite=overwrite, changed=changed)
             else:
                 work, plan = find(request)
-            first, stop = (0, work.n_blocks) if blocks is None else _checked(blocks, work.n_blocks)
+            first, stop = existing_blocks(asked, work.n_blocks)
             done = self._ledger.done(work.output, work.n_blocks)
             todo = first + np.flatnonzero(~done[first:stop])
             failed = [failure.block for failure in self._ledger.failures(work.output, done)]
@@ -357,7 +367,7 @@ class Job:
                 note_draft(work.target, work.output, self._ledger)
             if len(todo):  # no cluster is started for nothing
                 note = stack.enter_context(
-                    noted(self._ledger, work.run, blocks=len(todo), range=blocks)
+                    noted(self._ledger, work.run, blocks=len(todo), range=asked)
                 )
                 pool = stack.enter_context(
                     choose_pool(
@@ -451,7 +461,10 @@ class Job:
             If no run has begun.
         OutputExistsError
             If the output is not this job's.
+        ValueError
+            If `blocks` is less than 1.
         """
+        check_number(blocks)
         self.status()
         work, plan = find(self.request, check_source=False, as_begun=True)
         done = self._ledger.done(work.output, work.n_blocks)
@@ -475,15 +488,3 @@ class Job:
         except (OutputBusyError, OSError):  # a run is at work, or it is another's to write
             return found
         return replace(found, is_recorded=True)
-
-
-def _checked(blocks: tuple[int, int], n_blocks: int) -> tuple[int, int]:
-    first, stop = blocks
-    if not 0 <= first < stop:
-        raise ValueError(f"blocks must be a range such as 0:{n_blocks}, got {first}:{stop}")
-    return min(first, n_blocks), min(stop, n_blocks)
-
-
-def _check_changed(changed: str) -> None:
-    if changed not in ("error", "recompute"):
-        raise ValueError(f'changed must be "error" or "recompute", got {changed!r}')

@@ -34,6 +34,16 @@ def check_permission(place: Location) -> None:
     PermissionError
         If permission is missing, or the disk is read-only.
     """
+    check_folder(place)
+    if place.is_local and not os.access(nearest := _nearest(place), os.W_OK | os.X_OK):
+        raise PermissionError(
+            f"{place.url!r} cannot be written, since {str(nearest)!r} is read-only here: ask for "
+            "permission, mount it for writing, or name another place"
+        )
+
+
+def check_folder(place: Location) -> None:
+    """Raise an error if there is no folder for a place on a disk; errors as `check_permission`."""
     if not place.is_local:
         return
     nearest = _nearest(place)
@@ -45,11 +55,6 @@ def check_permission(place: Location) -> None:
     if not nearest.is_dir():
         raise NotADirectoryError(
             f"{place.url!r} cannot be made, since {str(nearest)!r} is no folder: name another place"
-        )
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise PermissionError(
-            f"{place.url!r} cannot be written, since {str(nearest)!r} is read-only here: ask for "
-            "permission, mount it for writing, or name another place"
         )
 
 

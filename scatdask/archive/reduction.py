@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import datetime
 import math
-from collections.abc import Iterable
+import numbers
+import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from scatdask.archive import sketch
 
 STATISTICS = ("mean", "variance", "maximum", "quantiles")
 
 State = dict[str, np.ndarray]
+
+# Nanoseconds of units of time, the longest first.
+_UNITS = {"D": 86_400 * 10**9, "h": 3_600 * 10**9, "min": 60 * 10**9, "s": 10**9, "ms": 10**6}
 
 
 @dataclass(frozen=True)
@@ -25,27 +32,39 @@ class Reduction:
 
     Parameters
     ----------
-    window : str or float
+    window : str, timedelta or float
         Length of a window: such as "1D", "6h" or "30min" where the axis is of times, aligned as
         pandas does it, to midnight of the first day (UTC); else a number in the units of the axis,
         aligned to zero, or of samples where it has no coordinate.
     statistics : tuple of str
         Of "mean", "variance" (the mean square distance from the mean), "maximum", "quantiles".
     quantiles : tuple of float
-        Which, between 0 and 1. They are within 2.2 % of the coefficient of that rank, or within
-        1/65536 of the largest magnitude in the window.
+        Which, between 0 and 1; with "quantiles" among `statistics` the median by default. They are
+        within 2.2 % of the coefficient of that rank, or within 1/65536 of the largest magnitude in
+        the window.
+
+    Raises
+    ------
+    TypeError
+        If `window` is neither a length of time nor a number, or `statistics` is one string.
+    ValueError
+        If `window` is no fixed length, there is no such statistic or quantile, or there are
+        quantiles that `statistics` does not ask for.
 
     Examples
     --------
     >>> Reduction("1D", ("mean", "maximum"))
-    Reduction(window='1D', statistics=('mean', 'maximum'), quantiles=(0.5,))
+    Reduction(window='1D', statistics=('mean', 'maximum'), quantiles=())
     """
 
     window: str | float
     statistics: tuple[str, ...] = ("mean", "variance")
-    quantiles: tuple[float, ...] = (0.5,)
+    quantiles: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "window", _window(self.window))
+        _check_tuple("statistics", self.statistics, str)
+        _check_tuple("quantiles", self.quantiles, numbers.Real)
         object.__setattr__(self, "statistics", tuple(self.statistics))
         object.__setattr__(self, "quantiles", tuple(map(float, self.quantiles)))
         if not self.statistics:
@@ -54,10 +73,23 @@ class Reduction:
             raise ValueError(f"statistics must be of {', '.join(STATISTICS)}, got {unknown[0]!r}")
         if len(set(self.statistics)) < len(self.statistics):
             raise ValueError(f"statistics repeat: {', '.join(self.statistics)}")
-        if not self.quantiles or not all(0 <= share <= 1 for share in self.quantiles):
+        if not all(0 <= share <= 1 for share in self.quantiles):
             raise ValueError(f"quantiles must be between 0 and 1, got {self.quantiles}")
-        if not isinstance(self.window, str) and not 0 < self.window < math.inf:
-            raise ValueError(f"window must be longer than nothing, got {self.window!r}")
+        if "quantiles" in self.statistics:
+            object.__setattr__(self, "quantiles", self.quantiles or (0.5,))
+        elif self.quantiles:
+            wanted = (*self.statistics, "quantiles")
+            raise ValueError(
+                f"quantiles={self.quantiles} are given, and no statistic asks for them: say "
+                f"statistics={wanted}"
+            )
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Reduction:
+        """Return what `to_dict` has given, also of versions that named quantiles always."""
+        statistics = fields["statistics"]
+        quantiles = fields["quantiles"] if "quantiles" in statistics else ()
+        return cls(fields["window"], statistics, quantiles)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields, as JSON can hold them."""
@@ -190,3 +222,49 @@ class Reduction:
             else:
                 found[name] = sketch.quantiles_of(state["top"], state["bins"], self.quantiles)
         return found
+
+
+def length_of(window: str | datetime.timedelta | np.timedelta64) -> np.timedelta64:
+    """Return a length of time in nanoseconds.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or has no fixed length, such as a month.
+    """
+    try:
+        with warnings.catch_warnings(action="error"):  # "MS" are months, not milliseconds
+            length = pd.Timedelta(window)
+    except (ValueError, Warning):
+        raise ValueError(
+            f"window must be a fixed length of time, such as '1D' or '6h', got {window!r}"
+        ) from None
+    if not length > pd.Timedelta(0):  # NaT neither
+        raise ValueError(f"window must be longer than nothing, got {window!r}")
+    return length.to_timedelta64().astype("m8[ns]")
+
+
+def _check_tuple(name: str, value: Any, kind: type) -> None:
+    """Raise TypeError if one thing is given, and not a tuple of such."""
+    if isinstance(value, kind):
+        raise TypeError(f"{name} must be a tuple, such as ({value!r},), got {value!r}")
+
+
+def _window(window: Any) -> str | float:
+    """Return a window as text or as a number, which JSON has."""
+    if isinstance(window, str):
+        length_of(window)
+        return window
+    if isinstance(window, datetime.timedelta | np.timedelta64):
+        count = int(length_of(window).astype(np.int64))
+        unit, size = next(((u, n) for u, n in _UNITS.items() if count % n == 0), ("ns", 1))
+        return f"{count // size}{unit}"
+    if isinstance(window, bool) or not isinstance(window, numbers.Real):
+        raise TypeError(
+            'window must be a length of time such as "1D", or a number in the units of the axis, '
+            f"got {window!r}"
+        )
+    number = int(window) if isinstance(window, numbers.Integral) else float(window)
+    if not 0 < number < math.inf:
+        raise ValueError(f"window must be longer than nothing, got {window!r}")
+    return number

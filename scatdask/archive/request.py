@@ -353,8 +353,11 @@ def _differences(record: dict[str, Any], mine: dict[str, Any]) -> list[str]:
                 f"{key}: {theirs.get(key)!r} there, {mine['transform'].get(key)!r} here"
             )
     for key in ("source", "dims", "variables", "reduction"):
-        if record.get(key) != mine.get(key):
-            differing.append(f"{key}: {record.get(key)!r} there, {mine.get(key)!r} here")
+        held = record.get(key)
+        if key == "reduction" and held:
+            held = Reduction.from_dict(held).to_dict()
+        if held != mine.get(key):
+            differing.append(f"{key}: {held!r} there, {mine.get(key)!r} here")
     if record.get("reduction") and "slots" not in record:
         differing.append("an earlier version of scatdask has laid out its states of windows")
     if record.get("source_fingerprint") != mine["source_fingerprint"]:

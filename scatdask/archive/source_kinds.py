@@ -94,7 +94,8 @@ def source_of(
     ----------
     place : path, URL, store, or sequence of paths
         A Zarr group; or files that xarray opens, if there are several, or a pattern such as
-        ``"*.nc"``, or an engine is named, or the suffix is one of netCDF, HDF5 and GRIB.
+        ``"*.nc"`` that is not itself the name of something, or an engine is named, or the suffix is
+        one of netCDF, HDF5 and GRIB.
     options : mapping, optional
         For the file system of a Zarr group, or for `xarray.open_dataset` or `open_mfdataset`.
     engine : str, optional
@@ -112,7 +113,7 @@ def source_of(
         return FileSource.of(f"{files[0]} and others", files, engine, options)
     if isinstance(place, str | PathLike):
         text = fspath(place)
-        if has_magic(text) and "://" not in text:
+        if has_magic(text) and "://" not in text and not Path(text).exists():
             pattern = str(Path(text).absolute())
             if not (found := sorted(fsspec.filesystem("file").glob(pattern))):
                 raise FileNotFoundError(f"no file has a name like {text!r}")

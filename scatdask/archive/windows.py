@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from scatdask.archive.layout import Layout
+from scatdask.archive.reduction import length_of
 
 # Labels that are looked at together.
 _PIECE = 2**20
@@ -109,7 +108,7 @@ def windows_of(source: xr.Dataset, dim: Hashable, window: str | float) -> Window
             else f"coordinate {dim!r} holds numbers: give the window as a number in their units, "
             f"got {window!r}"
         )
-    width: Any = _length(window) if isinstance(window, str) else float(window)
+    width: Any = length_of(window) if isinstance(window, str) else float(window)
     edges = np.empty(0)
     places: list[np.ndarray] = []
     number = 0
@@ -140,19 +139,6 @@ def _origin(first: Any, width: Any) -> Any:
         midnight = first.astype("M8[D]").astype("M8[ns]")
         return midnight + (first - midnight) // width * width
     return first // width * width
-
-
-def _length(window: str) -> np.timedelta64:
-    try:
-        with warnings.catch_warnings(action="error"):  # "MS" are months, not milliseconds
-            length = pd.Timedelta(window)
-    except (ValueError, Warning):
-        raise ValueError(
-            f"window must be a fixed length of time, such as '1D' or '6h', got {window!r}"
-        ) from None
-    if not length > pd.Timedelta(0):  # NaT neither
-        raise ValueError(f"window must be longer than nothing, got {window!r}")
-    return length.to_timedelta64().astype("m8[ns]")
 
 
 def _pieces(coord: Any, n: int) -> Iterator[tuple[int, np.ndarray]]:

@@ -16,6 +16,7 @@ from scatdask.cli.failures import FAILED, INTERRUPTED, Failure, GuardedCommand
 from scatdask.cli.options import (
     BlockRange,
     asked_dims,
+    changed_option,
     check_same,
     job_options,
     locations,
@@ -90,14 +91,7 @@ def plan(as_json: bool, **options: Any) -> None:
     help="Compute the blocks from A to before B only, of an output made by `scatdask init`.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
-@click.option(
-    "--changed",
-    type=click.Choice(["error", "recompute"]),
-    default="error",
-    show_default=True,
-    help="Where chunks of the source were written anew since the job began: say so, or compute "
-    "the blocks again that read from them.",
-)
+@changed_option
 @click.option("--quiet", is_flag=True, help="Show no progress bar.")
 def run(
     as_json: bool,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -48,6 +49,22 @@ _BAD_INPUT = (
 )
 
 
+# What messages tell users of Python to say, and what it is on the command line.
+_FLAGS = [
+    (re.compile(pattern), flag)
+    for pattern, flag in (
+        (r"Job\(\.\.\., (\w+=(?:\"[^\"]*\"|[^\s)]*))\)", r"\1"),
+        (r"(?<=and )changed=(?= )", "--changed"),
+        (r"\boverwrite=True\b", "--overwrite"),
+        (r"\breduce=(?!\w)", "--reduce-window"),
+        (r"\bmemory=(?=[\s,);:.]|$)", "--memory"),
+        (r"\b(memory|changed|device)=(?=\")", r"--\1 "),
+        (r"\bmissing_chunks=(?=\")", "--missing-chunks "),
+        (r"\b(init|finalise)\(\)", r"`scatdask \1`"),
+    )
+]
+
+
 class Failure(Exception):
     """A failure that is told in one line.
 
@@ -78,12 +95,15 @@ def exit_code(error: BaseException) -> int:
 
 
 def message(error: BaseException) -> str:
-    """Return what an exception says, in one paragraph."""
+    """Return what an exception says, in one paragraph, with the flags of the command line."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     # str() of a KeyError is the repr of its message.
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    return " ".join(text.split()) or type(error).__name__
+    text = " ".join(text.split())
+    for pattern, flag in _FLAGS:
+        text = pattern.sub(flag, text)
+    return text or type(error).__name__
 
 
 @contextlib.contextmanager

@@ -122,7 +122,9 @@ source_options = _together(
         "source_options",
         type=Option(),
         multiple=True,
-        help="For the file system of the source, such as endpoint_url=https://...",
+        help="For the file system of a source that is a URL, such as endpoint_url=https://..., or "
+        "for xarray to open files that are not Zarr, such as decode_timedelta=false; repeat it for "
+        "several.",
     ),
 )
 
@@ -133,6 +135,15 @@ target_option = click.option(
     type=Option(),
     multiple=True,
     help="For the file system of the output; repeat it for several.",
+)
+
+changed_option = click.option(
+    "--changed",
+    type=click.Choice(["error", "recompute"]),
+    default="error",
+    show_default=True,
+    help="Where chunks of the source were written anew since the job began: say so, or compute "
+    "the blocks again that read from them.",
 )
 
 reduction_options = _together(
@@ -203,7 +214,7 @@ def make_job(options: dict[str, Any]) -> Job:
         check_same(target, {"kind of transform": (transform.name, options["transform"])})
         dims = dims or tuple(record["dims"])
         if reduction is None and "reduction" in record:
-            reduction = Reduction(**record["reduction"])
+            reduction = Reduction.from_dict(record["reduction"])
         if variable is None:
             variable = _remembered_variable(record)
     if dims is None:
@@ -241,7 +252,7 @@ def asked_reduction(options: dict[str, Any]) -> Reduction | None:
     Raises
     ------
     click.UsageError
-        If it asks for statistics without a window.
+        If it asks for statistics without a window, or quantiles that no statistic asks for.
     """
     from scatdask.archive import Reduction
 
@@ -253,6 +264,12 @@ def asked_reduction(options: dict[str, Any]) -> Reduction | None:
                 f"--{next(iter(chosen))} needs --reduce-window, such as --reduce-window 1D."
             )
         return None
+    statistics = chosen.get("statistics", Reduction.statistics)
+    if "quantiles" in chosen and "quantiles" not in statistics:
+        wanted = ",".join((*statistics, "quantiles"))
+        raise click.UsageError(
+            f"--quantiles needs quantiles among the statistics: --statistics {wanted}."
+        )
     with contextlib.suppress(ValueError):  # a length of time
         window = float(window)
     return Reduction(window, **chosen)

@@ -8,13 +8,14 @@ import click
 
 from scatdask.cli.commands import emit
 from scatdask.cli.failures import FAILED, Failure, GuardedCommand
-from scatdask.cli.options import job_options, make_job
+from scatdask.cli.options import changed_option, job_options, make_job
 
 
 @click.command(cls=GuardedCommand)
 @job_options
 @click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
-def init(as_json: bool, overwrite: bool, **options: Any) -> None:
+@changed_option
+def init(as_json: bool, overwrite: bool, changed: str, **options: Any) -> None:
     """Make the output, for runs that share its blocks.
 
     Afterwards any number of `scatdask run IN.zarr OUT.zarr --block-range A:B`, in any order and
@@ -26,7 +27,7 @@ def init(as_json: bool, overwrite: bool, **options: Any) -> None:
     Examples:
       scatdask init in.zarr out.zarr --transform scattering1d --dim time -J 10 -Q 8 --memory 2GiB
     """  # noqa: D301 - \b keeps click from wrapping
-    plan = make_job(options).init(overwrite=overwrite)
+    plan = make_job(options).init(overwrite=overwrite, changed=changed)
     emit(f"{plan}\nblocks 0:{plan.blocks} are to be computed", plan.to_dict(), as_json)
 
 

@@ -51,7 +51,7 @@ def test_damaged_block_is_found_and_the_next_run_computes_it_alone(archive, dama
     assert blocks > 1
     before = values(archive)
     damage(shards(archive)[-1])
-    found = job.verify(0)
+    found = job.verify(1)
     assert not found.is_good
     assert found.is_recorded
     (bad,) = found.bad
@@ -80,7 +80,7 @@ def test_bad_block_among_many_of_one_receipt(archive):
     ledger = Ledger(job.request.target)
     assert len(ledger.history(ledger.read()["output"], blocks)) < blocks
     truncate(shards(archive)[1])
-    assert len(job.verify(0).bad) == 1
+    assert len(job.verify(1).bad) == 1
 
 
 def test_output_that_others_may_only_read_is_verified_all_the_same(archive, monkeypatch):
@@ -93,7 +93,7 @@ def test_output_that_others_may_only_read_is_verified_all_the_same(archive, monk
     blocks = job.run().blocks
     truncate(shards(archive)[0])
     monkeypatch.setattr(Lock, "acquire", refused)
-    found = job.verify(0)
+    found = job.verify(1)
     assert not found.is_good
     assert not found.is_recorded
     assert job.status().done == blocks
@@ -109,4 +109,4 @@ def test_block_that_was_written_twice_in_other_sizes_is_no_damage(archive):
     ledger.forget(output, np.ones(job.plan().blocks, dtype=bool))
     rows["bytes_stored"] += 1
     ledger.begin(output, rows)
-    assert job.verify(0).is_good
+    assert job.verify(1).is_good

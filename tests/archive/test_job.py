@@ -465,6 +465,20 @@ def test_wrong_arguments(archive):
         make_job(archive, transform="scattering1d")
     with pytest.raises(ValueError, match="missing_chunks"):
         make_job(archive, missing_chunks="ignore")
+    with pytest.raises(TypeError, match=r"reduce must be a Reduction.*got '1D'"):
+        make_job(archive, reduce="1D")
+    job = make_job(archive)
+    with pytest.raises(TypeError, match=r"got 4: .* say run\(workers=4\)"):
+        job.run(4)
+    with pytest.raises(TypeError, match=r"by distributed.Client\('tcp://127.0.0.1:8786'\)"):
+        job.plan("tcp://127.0.0.1:8786")
+    with pytest.raises(TypeError, match=r"such as \(0, 500\), got '0:1'"):
+        job.run(blocks="0:1")
+    with pytest.raises(TypeError, match=r"blocks must be a number of blocks.*'all'"):
+        job.verify("all")
+    for number in (0, -1):
+        with pytest.raises(ValueError, match=f"blocks must be at least 1, got {number}"):
+            job.verify(number)
 
 
 def test_status_before_any_run(archive):

@@ -226,7 +226,7 @@ def test_verify_computes_states_anew(job, tmp_path):
     states = tmp_path / "out.zarr.partials" / "v" / "maximum" / "c"
     path = next(path for path in states.rglob("*") if path.is_file())
     path.unlink()
-    assert "1 chunks of variable 'v/maximum'" in str(job.verify(0))
+    assert "1 chunks of variable 'v/maximum'" in str(job.verify(1))
 
 
 def test_damage_to_the_merged_statistics_is_found_and_mended(job, tmp_path):
@@ -235,13 +235,13 @@ def test_damage_to_the_merged_statistics_is_found_and_mended(job, tmp_path):
         before = out.load()
     chunk = next(p for p in (tmp_path / "out.zarr" / "v_mean" / "c").rglob("*") if p.is_file())
     chunk.unlink()
-    found = job.verify(0)
+    found = job.verify(1)
     assert "variable 'v_mean' cannot be read" in str(found)
     assert found.bad == ()
     assert job.run().computed == 0  # they are merged again
     with xr.open_zarr(tmp_path / "out.zarr") as out:
         xr.testing.assert_identical(out.load(), before)
-    assert job.verify(0).is_good
+    assert job.verify(1).is_good
 
 
 def test_forgotten_block_is_merged_whoever_computes_it(job, tmp_path):
@@ -250,7 +250,7 @@ def test_forgotten_block_is_merged_whoever_computes_it(job, tmp_path):
         before = out.load()
     chunks = tmp_path / "out.zarr.partials" / "v" / "mean" / "c"
     next(p for p in chunks.rglob("*") if p.is_file()).unlink()
-    (bad,) = job.verify(0).bad
+    (bad,) = job.verify(1).bad
     job.run(blocks=(bad, bad + 1))
     job.run()
     with xr.open_zarr(tmp_path / "out.zarr") as out:

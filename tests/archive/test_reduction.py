@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import itertools
+import json
+from datetime import timedelta
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,9 +91,57 @@ def test_state_has_what_the_statistics_need():
         (("1D", ("median",)), "got 'median'"),
         (("1D", ("mean", "mean")), "statistics repeat"),
         (("1D", ("quantiles",), (50,)), "quantiles must be between 0 and 1"),
+        (("1D", ("mean",), (0.9,)), r"say statistics=\('mean', 'quantiles'\)"),
         ((0.0,), "window must be longer than nothing"),
+        (("-10s",), "window must be longer than nothing, got '-10s'"),
+        (("1Q",), "window must be a fixed length of time"),
+        ((np.timedelta64(1, "M"),), "window must be a fixed length of time"),
     ],
 )
 def test_bad_reductions(arguments, message):
     with pytest.raises(ValueError, match=message):
         Reduction(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("10s", "mean"), r"such as \('mean',\), got 'mean'"),
+        (("10s", ("quantiles",), 0.5), r"such as \(0.5,\), got 0.5"),
+        ((None,), 'window must be a length of time such as "1D"'),
+        ((True,), 'window must be a length of time such as "1D"'),
+    ],
+)
+def test_reductions_of_wrong_types(arguments, message):
+    with pytest.raises(TypeError, match=message):
+        Reduction(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("window", "text"),
+    [
+        (np.timedelta64(1, "D"), "1D"),
+        (pd.Timedelta("36h"), "36h"),
+        (timedelta(seconds=1.5), "1500ms"),
+        (np.timedelta64(1_500, "ns"), "1500ns"),
+    ],
+)
+def test_lengths_of_time_become_text(window, text):
+    assert Reduction(window) == Reduction(text)
+    assert pd.Timedelta(text) == pd.Timedelta(window)
+
+
+def test_numbers_of_numpy_become_what_json_has():
+    assert json.dumps(Reduction(np.float32(2.5)).to_dict()["window"]) == "2.5"
+
+
+def test_quantiles_are_the_median_where_none_are_named():
+    assert Reduction("1D", ("quantiles",)).quantiles == (0.5,)
+    assert Reduction("1D").quantiles == ()
+
+
+@pytest.mark.parametrize("reduction", [ALL, Reduction("1D")])
+def test_reductions_come_back_from_a_ledger_of_any_version(reduction):
+    fields = reduction.to_dict()
+    assert Reduction.from_dict(fields) == reduction
+    assert Reduction.from_dict({**fields, "quantiles": fields["quantiles"] or [0.5]}) == reduction

@@ -62,6 +62,12 @@ def test_what_is_taken_for_files(tmp_path):
     assert isinstance(source_of(tmp_path / "a.dat", engine="h5netcdf"), FileSource)
     assert not isinstance(source_of(tmp_path / "a.zarr"), FileSource)
     assert not isinstance(source_of("s3://bucket/a*.zarr"), FileSource)
+    (tmp_path / "a[1]*.zarr").mkdir()
+    assert not isinstance(source_of(tmp_path / "a[1]*.zarr"), FileSource)
+    (tmp_path / "c?.nc").touch()
+    (tmp_path / "cc.nc").touch()
+    odd = str(tmp_path / "c?.nc")
+    assert source_of(odd) == FileSource(odd, (odd,))
     with pytest.raises(FileNotFoundError, match=r"no file has a name like .*b\*\.nc"):
         source_of(str(tmp_path / "b*.nc"))
     with pytest.raises(ValueError, match=r"'s3://bucket/a.nc' is the URL of a file"):

@@ -212,6 +212,22 @@ def test_bad_input(
     assert not Path(target).exists()
 
 
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_folder_of_the_output_does_not_exist(
+    scatdask: Call, source: str, tmp_path: Path, command: str
+) -> None:
+    result = scatdask(command, source, tmp_path / "no" / "out.zarr", *TRANSFORM)
+    assert result.exit_code == 2
+    assert "does not exist: make it first" in result.stderr
+
+
+def test_quantiles_without_their_statistic(scatdask: Call, source: str, target: str) -> None:
+    asked = ("--reduce-window", "10s", "--quantiles", "0.5")
+    result = scatdask("plan", source, target, *TRANSFORM, *asked)
+    assert result.exit_code == 2
+    assert "--statistics mean,variance,quantiles" in result.stderr
+
+
 def test_missing_source(scatdask: Call, tmp_path: Path, target: str) -> None:
     result = scatdask("run", tmp_path / "none.zarr", target, *TRANSFORM)
     assert result.exit_code == 2

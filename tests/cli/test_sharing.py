@@ -36,7 +36,7 @@ def test_ranges_make_what_one_run_makes(scatdask: Call, source: str, target: str
 def test_range_of_an_output_that_was_not_made(scatdask: Call, source: str, target: str) -> None:
     result = scatdask("run", source, target, *TRANSFORM, "--block-range", "0:1")
     assert result.exit_code == 2
-    assert "make it with init" in result.stderr
+    assert "make it with `scatdask init` first" in result.stderr
 
 
 @pytest.mark.parametrize("text", ["5", "a:b", "1:2:3", ":"])

@@ -1,0 +1,29 @@
+"""From exceptions to lines."""
+
+from __future__ import annotations
+
+import pytest
+
+from scatdask.cli.failures import message
+
+
+@pytest.mark.parametrize(
+    ("python", "shell"),
+    [
+        ("run with overwrite=True to replace it", "run with --overwrite to replace it"),
+        ("make it with init() first", "make it with `scatdask init` first"),
+        ('run with changed="recompute" to', 'run with --changed "recompute" to'),
+        ('as in memory="152 MiB", or', 'as in --memory "152 MiB", or'),
+        ('such as Job(..., memory="4GB")', 'such as --memory "4GB"'),
+        ("give a smaller memory=, or larger", "give a smaller --memory, or larger"),
+        ("the job less (memory=)", "the job less (--memory)"),
+        ('with device="cpu"', 'with --device "cpu"'),
+        ('say missing_chunks="fill"', 'say --missing-chunks "fill"'),
+        ("selected paths, or reduce=", "selected paths, or --reduce-window"),
+        ("overwrite=True and changed= concern", "--overwrite and --changed concern"),
+        ("memory='lots' is not a size", "memory='lots' is not a size"),
+        ("variable='v' is not a variable", "variable='v' is not a variable"),
+    ],
+)
+def test_ways_out_are_those_of_the_command_line(python: str, shell: str) -> None:
+    assert message(ValueError(python)) == shell
