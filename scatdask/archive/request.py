@@ -357,7 +357,7 @@ def _differences(record: dict[str, Any], mine: dict[str, Any]) -> list[str]:
         if key == "reduction" and held:
             held = Reduction.from_dict(held).to_dict()
         if held != mine.get(key):
-            differing.append(f"{key}: {held!r} there, {mine.get(key)!r} here")
+            differing.append(f"{key}: {held!r} there, {mine.get(key)!r} here{_way_on(key, held)}")
     if record.get("reduction") and "slots" not in record:
         differing.append("an earlier version of scatdask has laid out its states of windows")
     if record.get("source_fingerprint") != mine["source_fingerprint"]:
@@ -369,6 +369,12 @@ def _differences(record: dict[str, Any], mine: dict[str, Any]) -> list[str]:
     if not differing and record.get("transform_fingerprint") != mine["transform_fingerprint"]:
         differing.append("the numbers have another meaning in this version of scatdask")
     return differing
+
+
+def _way_on(key: str, held: Any) -> str:
+    """Say how to go on with a job of one variable where the source has got others."""
+    one = key == "variables" and held is not None and len(held) == 1
+    return f", unless with variable={held[0]!r}" if one else ""
 
 
 def _lengths(record: dict[str, Any]) -> dict[str, slice]:

@@ -60,6 +60,7 @@ _FLAGS = [
         (r"\bmemory=(?=[\s,);:.]|$)", "--memory"),
         (r"\b(memory|changed|device)=(?=\")", r"--\1 "),
         (r"\bmissing_chunks=(?=\")", "--missing-chunks "),
+        (r"(?<=unless with )variable=", "--variable "),
         (r"\b(init|finalise)\(\)", r"`scatdask \1`"),
     )
 ]

@@ -284,6 +284,19 @@ def test_ledger_of_before_states_had_slots(job, tmp_path):
     assert job.run(overwrite=True).computed == job.plan().blocks
 
 
+def test_ledger_of_before_named_quantiles_that_no_statistic_asked_for(job, tmp_path):
+    places = job.request.source.url, job.request.target.url
+    means = Job(*places, S, dim="time", reduce=Reduction("1D", ("mean",)))
+    means.init()
+    ledger = tmp_path / "out.zarr.ledger" / "job.json"
+    record = json.loads(ledger.read_text())
+    assert record["reduction"].pop("quantiles") == []
+    record["reduction"]["quantiles"] = [0.5]
+    ledger.write_text(json.dumps(record))
+    means.init()
+    assert json.loads(ledger.read_text()) == record  # nothing was made anew
+
+
 def lengthen(source: Path) -> None:
     later = signals().fillna(0.0).isel(time=slice(9_000, None)).drop_vars("station")
     with warnings.catch_warnings():

@@ -87,6 +87,10 @@ def test_commands_without_parameters_mean_the_job_as_it_was_begun(
             assert found["name"].values.tolist() == [1, 2, 1]
             assert found.noise.sizes["station"] == 3
         more[["noise"]].rename(noise="more", station="other").to_zarr(source, mode="a")
+    other = scatdask("run", source, target)
+    assert other.exit_code == 3
+    assert "['noise', 'more'] here, unless with --variable 'noise'" in other.stderr
+    assert scatdask("run", source, target, "--variable", "noise").exit_code == 0
     assert scatdask("run", source, target, "--overwrite").exit_code == 0
     with xr.open_zarr(target) as found:
         assert {*found.data_vars} == {"noise", "more", "name"}
