@@ -8,6 +8,7 @@ import logging
 import re
 import signal
 import threading
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -101,10 +102,36 @@ def message(error: BaseException) -> str:
         return "interrupted"
     # str() of a KeyError is the repr of its message.
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    text = " ".join(text.split())
+    return _in_flags(" ".join(text.split())) or type(error).__name__
+
+
+def _in_flags(text: str) -> str:
     for pattern, flag in _FLAGS:
         text = pattern.sub(flag, text)
-    return text or type(error).__name__
+    return text
+
+
+@contextlib.contextmanager
+def brief_warnings() -> Iterator[None]:
+    """Print warnings of ours as one line, with the flags of the command line."""
+    usual = warnings.formatwarning
+
+    def brief(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        line: str | None = None,
+    ) -> str:
+        if category.__module__ != ScatdaskError.__module__:
+            return usual(message, category, filename, lineno, line)
+        return f"scatdask: warning: {_in_flags(str(message))}\n"
+
+    warnings.formatwarning = brief
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
 
 
 @contextlib.contextmanager
@@ -134,7 +161,7 @@ class GuardedCommand(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Call the command."""
         try:
-            with _quiet_interrupts():
+            with _quiet_interrupts(), brief_warnings():
                 return super().invoke(ctx)
         except (*_BAD_INPUT, ScatdaskError, Failure, KeyboardInterrupt) as error:
             if ctx.find_root().params.get("traceback"):

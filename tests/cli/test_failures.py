@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 
-from scatdask.cli.failures import message
+from scatdask.cli.failures import brief_warnings, message
+from scatdask.errors import ShortBlocksWarning
 
 
 @pytest.mark.parametrize(
@@ -27,3 +30,13 @@ from scatdask.cli.failures import message
 )
 def test_ways_out_are_those_of_the_command_line(python: str, shell: str) -> None:
     assert message(ValueError(python)) == shell
+
+
+def test_warnings_are_one_line_without_code() -> None:
+    text = "short, unless it is run once with overwrite=True"
+    with brief_warnings():
+        ours = warnings.formatwarning(ShortBlocksWarning(text), ShortBlocksWarning, "a.py", 7)
+        others = warnings.formatwarning(UserWarning(text), UserWarning, "a.py", 7)
+    assert ours == "scatdask: warning: short, unless it is run once with --overwrite\n"
+    assert others.startswith("a.py:7: UserWarning: short")
+    assert warnings.formatwarning(text, ShortBlocksWarning, "a.py", 7).startswith("a.py:7")
