@@ -123,6 +123,20 @@ def publish_if_complete(work: Work, ledger: Ledger, lock: Lock) -> None:
     ledger.amend(work.output, is_published=True)
 
 
+def interval(elapsed: float, took: float) -> float:
+    """Return the seconds from one commit to the next.
+
+    Parameters
+    ----------
+    elapsed : float
+        Seconds since the run began.
+    took : float
+        Seconds that the last commit took.
+    """
+    wanted = min(max(_LEAST_SECONDS, elapsed * _SHARE_OF_RUN), _MOST_SECONDS)
+    return max(wanted, took / _SHARE_OF_COMMITS)
+
+
 class _Commits:
     """The commits of a run to a repository.
 
@@ -151,14 +165,9 @@ class _Commits:
         if outcome.changes is not None:
             repositories.merge(self._written, outcome.changes)
             self._receipts += merge(outcome.receipts)
-        if self._is_due():
-            self.commit()
-
-    def _is_due(self) -> bool:
         now = time.monotonic()
-        share = (now - self._begun) * _SHARE_OF_RUN
-        wanted = min(max(_LEAST_SECONDS, share), _MOST_SECONDS)
-        return now - self._ended >= max(wanted, self._seconds / _SHARE_OF_COMMITS)
+        if now - self._ended >= interval(now - self._begun, self._seconds):
+            self.commit()
 
     def commit(self) -> None:
         """Make what has come in count."""

@@ -286,8 +286,11 @@ class FileSource:
 
     def check_apart(self, target: Location) -> None:
         """Raise ValueError if an output would replace one of the files, or hold one."""
-        for path in {str(Path(path).parent) for path in self.files}:
-            check_apart(Location.of(f"{path}/{Path(self.files[0]).name}"), target)
+        # One of a folder tells whether the output would hold it; it can only be what has its name.
+        by_folder = {Path(path).parent: path for path in self.files}.values()
+        namesakes = (path for path in self.files if Path(path).name in target.parts)
+        for path in {*by_folder, *namesakes}:
+            check_apart(Location.of(path), target)
 
 
 @dataclass(frozen=True)

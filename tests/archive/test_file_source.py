@@ -253,6 +253,15 @@ def test_maps_in_a_file_one_step_a_chunk(tmp_path):
         np.testing.assert_allclose(out.v, transform(maps), rtol=1e-3, atol=1e-4)
 
 
+def test_output_over_any_of_the_input_files(tmp_path):
+    write_nights(tmp_path, [9_000, 9_000])
+    for path in sorted(tmp_path.glob("*.nc")):
+        with pytest.raises(ValueError, match="is the source itself"):
+            job(str(tmp_path / "*.nc"), path)
+        with pytest.raises(ValueError, match="lies inside the source"):
+            job(str(tmp_path / "*.nc"), path / "out.zarr")
+
+
 def test_output_over_an_input_file(tmp_path):
     dataset().to_netcdf(tmp_path / "in.nc")
     with pytest.raises(ValueError, match="is the source itself"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import gc
 import json
-import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
@@ -228,10 +227,8 @@ def test_expired_credentials_end_a_run_at_once_and_the_next_goes_on(
         return 403 if len(written) > 1 else None
 
     proxy.trouble = expired
-    start = time.monotonic()
     with pytest.raises(StorageError, match=r"access is refused to 's3://.*renew the credentials"):
         bucket.job().run()
-    assert time.monotonic() - start < 30
     assert proxy.answers[403] < 20
     proxy.trouble = lambda *request: None
     bucket.job().run()

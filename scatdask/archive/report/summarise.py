@@ -100,7 +100,7 @@ def summarise(ledger: Recorded, target: str, now: float | None = None) -> Summar
     parameters = {key: value for key, value in record["transform"].items() if key != "name"}
     numbers = written / np.dtype(parameters.get("dtype", "float32")).itemsize
     return Summary(
-        source=_location(record["source"]),
+        source=str(record["source"]),
         target=target,
         made=now,
         state=state,
@@ -132,10 +132,6 @@ def summarise(ledger: Recorded, target: str, now: float | None = None) -> Summar
 def _text(value: Any) -> str:
     text = f"({', '.join(map(str, value))})" if isinstance(value, list) else str(value)
     return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…"
-
-
-def _location(source: Any) -> str:
-    return str(source.get("url", source)) if isinstance(source, dict) else str(source)
 
 
 def _device(environment: Mapping[str, str] | None) -> str:
@@ -236,14 +232,9 @@ def _comparisons(
         Comparison("Computing, seconds of one core", "seconds",
                    planned("core_seconds", cpu_blocks), float(cpu["compute"].sum())),
         Comparison("Peak memory of a worker", "bytes",
-                   None if memory is None else float(memory), _peak_memory(history)),
+                   None if memory is None else float(memory), None),
     ]  # fmt: skip
     return tuple(row for row in rows if row.planned is not None or row.measured is not None)
-
-
-def _peak_memory(history: np.ndarray) -> float | None:
-    fields = history.dtype.names or ()
-    return float(history["peak_memory"].max()) if "peak_memory" in fields else None
 
 
 def _devices(history: np.ndarray, devices: np.ndarray) -> tuple[Device, ...]:
@@ -267,9 +258,7 @@ def _versions(
     for name, count in zip(names, counts, strict=True):
         found = environments.get(str(name))
         versions = sorted((found or {}).items())
-        key = tuple(
-            (k, _text(v)) for k, v in versions if k not in ("device", "device_name", "host")
-        )
+        key = tuple((k, _text(v)) for k, v in versions if k not in ("device", "device_name"))
         blocks[key] += int(count)
         devices[key].add(_device(found))
     ordered = sorted(blocks, key=lambda key: -blocks[key])

@@ -46,11 +46,6 @@ class Detections:
     hits: tuple[bool, ...]
     false_alarms: int
 
-    @property
-    def misses(self) -> int:
-        """Events that were not found."""
-        return self.hits.count(False)
-
 
 def detect(day: Day, scattering: Path) -> Detections:
     """Look for events in first-order coefficients, and compare with the known ones.
