@@ -28,17 +28,29 @@ class Status:
         Blocks that could not be computed so far.
     is_published : bool
         Whether readers see what is done; of an Icechunk repository they see a complete output.
+    is_merged : bool
+        Whether the output holds the statistics of what is done, if the job reduces; they are
+        merged once every block is done.
     """
 
     blocks: int
     done: int
     failures: tuple[Failure, ...] = ()
     is_published: bool = True
+    is_merged: bool = True
 
     @property
     def is_complete(self) -> bool:
         """Whether every block is done."""
         return self.done == self.blocks
+
+    @property
+    def hint(self) -> str:
+        """What the output lacks though every block is done, and what helps; else nothing."""
+        if not self.is_complete or (self.is_merged and self.is_published):
+            return ""
+        lacking = "published" if self.is_merged else "merged into the output"
+        return f"not {lacking} yet: run, or finalise, the job once more"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures, as JSON can hold them."""
@@ -53,11 +65,7 @@ class Status:
             for failure in self.failures[:_MOST_SHOWN]
         ]
         more = len(self.failures) - len(failed)
-        hidden = "not published yet: run, or finalise, the job once more"
-        notes = [
-            *([f"and {more} more"] if more else []),
-            *([hidden] if self.is_complete and not self.is_published else []),
-        ]
+        notes = [*([f"and {more} more"] if more else []), *([self.hint] if self.hint else [])]
         return "\n".join([head, *failed, *notes])
 
 
@@ -139,4 +147,10 @@ def read_status(
         int(done.sum()),
         tuple(ledger.failures(record["output"], done)),
         record.get("is_published", True),
+        is_merged(record),
     )
+
+
+def is_merged(record: Mapping[str, Any]) -> bool:
+    """Say of the record of a job whether no statistics wait to be merged into the output."""
+    return bool(record.get("is_merged")) or not record.get("reduction")

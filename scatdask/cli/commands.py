@@ -170,7 +170,7 @@ def _client(scheduler: str | None) -> Iterator[distributed.Client | None]:
 
 def _what_is_recorded(job: Job) -> str:
     try:
-        done = str(job.status())
+        done = str(job.status()).partition("\n")[0]  # failures and hints come after
     except FileNotFoundError:
         return "interrupted before any block was done"
     return f"interrupted: {done} and recorded; give the same command again to do the rest"

@@ -194,7 +194,11 @@ def test_run_goes_on_and_merges_when_all_is_there(job, tmp_path):
     with xr.open_zarr(tmp_path / "out.zarr") as out:
         assert out.v_mean.isnull().all()
     job.run(blocks=(3, plan.blocks))
-    assert job.finalise().is_complete
+    assert job.status().is_complete
+    assert "not merged into the output yet" in str(job.status())
+    assert "not merged into the output yet" in job._repr_html_()
+    ended = job.finalise()
+    assert (ended.is_complete, ended.is_merged, ended.hint) == (True, True, "")
     first = xr.open_zarr(tmp_path / "out.zarr").load()
     assert not first.v_mean.isnull().any()
     forget(job, slice(2, 5))
@@ -211,7 +215,9 @@ def test_merge_that_was_killed_starts_over(job, tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             job.run()
     assert job.status().is_complete
+    assert not job.status().is_merged
     assert job.run().computed == 0
+    assert job.status().is_merged
     assert not xr.open_zarr(tmp_path / "out.zarr").v_mean.isnull().any()
 
 

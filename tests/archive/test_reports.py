@@ -16,6 +16,17 @@ def test_status_in_words():
     assert str(Status(0, 0)) == "0 of 0 blocks done (100.0%)"
 
 
+def test_status_says_what_the_output_lacks_though_all_blocks_are_done():
+    assert "not published yet: run, or finalise" in str(Status(8, 8, is_published=False))
+    unmerged = Status(8, 8, is_merged=False)
+    assert str(unmerged) == (
+        "8 of 8 blocks done (100.0%)\n"
+        "not merged into the output yet: run, or finalise, the job once more"
+    )
+    assert not unmerged.to_dict()["is_merged"]
+    assert Status(8, 7, is_merged=False).hint == ""
+
+
 def test_report_in_words_and_for_machines():
     report = Report(10, 4, 6, 2.0, 1.0, 3.0, 0.5, 2**30, 2**20)
     assert "6 blocks in 2.0 s, 4 were done before; read 1.00 GiB (512.00 MiB/s)" in str(report)

@@ -24,6 +24,8 @@ def head(summary: Summary, name: str) -> Element:
     """Return the top of the page."""
     sign, word = STATES[summary.state]
     say = _say(summary)
+    is_waiting = summary.hint and summary.state != "running"
+    hint = f"Every block is done, and what they hold is {summary.hint}." if is_waiting else None
     return element(
         "header",
         element("h1", name),
@@ -36,6 +38,7 @@ def head(summary: Summary, name: str) -> Element:
         ),
         _bar(summary),
         element("p", say) if say else None,
+        element("p", hint) if hint else None,
         way_out(summary),
         element("dl", _figures(summary), class_="figures"),
     )

@@ -50,7 +50,7 @@ def job_html(source: str, target: Location, transform: str) -> str:
         else:
             status = read_status(target)
             entries += _state(Ledger(target).runs())
-            more.append(_bar(status.done, status.blocks))
+            more.append(_bar(status.done, status.blocks, status.hint))
             entries += _figures(record.get("plan") or {})
     except Exception as error:  # whatever it is, a notebook is to show the object
         entries.append(("state", f"the ledger cannot be read: {type(error).__name__}: {error}"))

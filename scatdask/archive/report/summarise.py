@@ -25,6 +25,7 @@ from scatdask.archive.report.summary import (
     Versions,
 )
 from scatdask.archive.report.timeline import late_rate, throughput
+from scatdask.archive.reports import Status, is_merged
 
 # Cells of all maps together, and maps: a page stays small however many blocks and variables.
 _CELLS, _MAPS = 1200, 6
@@ -94,7 +95,10 @@ def summarise(ledger: Recorded, target: str, now: float | None = None) -> Summar
     flow = throughput(history, devices) if len(history) else None
     rate = late_rate(history, flow.time) if flow else 0.0
     left = n_blocks - done - len(failures)
-    state = _state(left, failures, runs, history, now)
+    is_published = bool(record.get("is_published", True))
+    hint = Status(n_blocks, done, (), is_published, is_merged(record)).hint
+    is_writing = bool(hint) and ledger.is_locked()
+    state = "running" if is_writing else _state(left, failures, runs, history, now, hint)
     variables, maps = _variables(layouts, times, failed)
     written, stored = int(history["bytes_written"].sum()), int(history["bytes_stored"].sum())
     parameters = {key: value for key, value in record["transform"].items() if key != "name"}
@@ -104,6 +108,7 @@ def summarise(ledger: Recorded, target: str, now: float | None = None) -> Summar
         target=target,
         made=now,
         state=state,
+        hint=hint,
         transform=str(record["transform"]["name"]),
         parameters=tuple((str(k), _text(v)) for k, v in parameters.items()),
         dims=tuple(map(str, record["dims"])),
@@ -163,9 +168,14 @@ def _runs(records: Sequence[dict[str, Any]], is_locked: bool) -> tuple[Run, ...]
 
 
 def _state(
-    left: int, failures: Sequence[Failure], runs: tuple[Run, ...], history: np.ndarray, now: float
+    left: int,
+    failures: Sequence[Failure],
+    runs: tuple[Run, ...],
+    history: np.ndarray,
+    now: float,
+    hint: str,
 ) -> State:
-    if not left and not failures:
+    if not left and not failures and not hint:
         return "complete"
     if not runs:
         return "stopped" if len(history) else "not begun"
@@ -173,7 +183,8 @@ def _state(
     if not at_work:
         if runs[-1].state == "killed":
             return "killed"
-        return "failed" if runs[-1].state == "failed" or not left else "stopped"
+        is_failure = runs[-1].state == "failed" or (failures and not left)
+        return "failed" if is_failure else "stopped"
     heard, task = at_work[-1].started, 0.0
     if len(history):
         heard = max(heard, float(history["ended"].max()))

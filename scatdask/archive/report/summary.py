@@ -205,6 +205,8 @@ class Summary:
     state : State
         "silent" is a run that says it is running, and has done nothing for long; "killed" one that
         had the output to itself, recorded no end, and gives no sign of life.
+    hint : str
+        What the output lacks though every block is done; else empty.
     blocks, done, failed : int
     rate : float
         Blocks a second of late, in working time; zero where none is done.
@@ -224,6 +226,7 @@ class Summary:
     target: str
     made: float
     state: State
+    hint: str
     transform: str
     parameters: tuple[tuple[str, str], ...]
     dims: tuple[str, ...]

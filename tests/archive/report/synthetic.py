@@ -27,6 +27,7 @@ class SyntheticLedger:
     plan: dict[str, Any] = field(default_factory=dict)
     source: str = "/archive/waveforms.zarr"
     locked: bool = True
+    also: dict[str, Any] = field(default_factory=dict)
 
     def read(self) -> dict[str, Any]:
         return {
@@ -37,6 +38,7 @@ class SyntheticLedger:
             "variables": [layout.variable for layout in self.layouts],
             "layouts": [layout.to_dict() for layout in self.layouts],
             "plan": self.plan,
+            **self.also,
         }
 
     def history(self, output: str, n_blocks: int) -> np.ndarray:

@@ -112,6 +112,13 @@ def test_a_job_that_is_well_needs_no_way_out() -> None:
     assert "Failures" not in page(done)
 
 
+def test_statistics_that_were_never_merged_need_a_way_out() -> None:
+    done = SyntheticLedger([layout(3, 40)], history(120, 60), {"a": worker()})
+    done.also, done.locked = {"reduction": {"window": "1h"}}, False
+    assert "not merged into the output yet" in page(done)
+    assert "scatdask run" in page(done)
+
+
 def test_several_versions_are_flagged() -> None:
     ledger = SyntheticLedger([layout(3, 40)], history(60, 60), {"a": worker()})
     assert "Several versions" not in page(ledger)

@@ -77,6 +77,18 @@ def test_complete_and_not_begun() -> None:
     assert summary(empty).state == "complete"
 
 
+@pytest.mark.parametrize("also", [{"reduction": {"window": "1h"}}, {"is_published": False}])
+def test_what_is_done_and_not_in_the_output_yet_is_not_complete(also: dict) -> None:
+    ended = [run(BEGAN, BEGAN + 60, "stopped")]
+    done = SyntheticLedger([layout(3, 40)], history(120, 60), {"a": worker()}, [], ended)
+    done.also = also
+    assert summary(done).state == "running"  # somebody holds the lock: it merges
+    done.locked = False
+    assert summary(done).state == "stopped"
+    done.also = {**also, "is_merged": True, "is_published": True}
+    assert summary(done).state == "complete"
+
+
 def test_all_but_some_given_up_has_failed() -> None:
     rows = np.delete(history(120, 120), [7, 8])
     lost = [Failure(b, "OSError: no", 3, BEGAN) for b in (7, 8)]
