@@ -1,7 +1,8 @@
 """One run at a time: locks on an output, kept alive by a heartbeat.
 
 A lock whose owner has died is taken over: at once where its process was on this machine, else
-when the heartbeat has been missing for a while.
+when the heartbeat has been missing for a while. A clock of another machine may be wrong, or a
+machine wake up from sleep: a lock that looks left behind is watched for some heartbeats first.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from scatdask.errors import OutputBusyError
 OUTPUT, COMMITS = "lock.json", "commits.lock.json"
 # Seconds between two signs of life, and without one until a lock counts as left behind.
 _HEARTBEAT, _PATIENCE = 15.0, 120.0
+# Heartbeats for which a lock that seems to be left behind is watched, by this machine's clock.
+_WATCHED = 3
 # Seconds between two runs that see the same dead lock, at most.
 _SETTLE = 1.0
 # Seconds between two looks at a lock that is waited for, on average.
@@ -90,19 +93,38 @@ class Lock:
                 return
 
     def _take(self) -> None:
-        if not self._folder.create(self._name, self._content()):
-            holder = _holder(self._folder, self._name)
-            if holder is not None and not _is_gone(holder):
-                raise OutputBusyError(
-                    f"a run on {holder['host']} (process {holder['pid']}) is writing this output: "
-                    f"wait for its end, or stop it. If it is dead, its lock "
-                    f"({self._folder.location.url}/{self._name}) ends by itself within "
-                    f"{_PATIENCE:.0f} seconds"
-                )
-            self._folder.write(self._name, self._content())
-            time.sleep(_SETTLE)
-            if self._owner() != self._run:  # two took it over: the last one has it
-                raise OutputBusyError("another run has taken this output over: wait for its end")
+        while not self._folder.create(self._name, self._content()):
+            # Only what was read is taken over: one that was given back is anybody's.
+            with contextlib.suppress(FileNotFoundError):
+                self._take_over(self._folder.read(self._name))
+                return
+
+    def _take_over(self, content: bytes) -> None:
+        """Take a lock with this content over, if it is left behind."""
+        holder = _parsed(content)
+        if (
+            holder is not None
+            and not _is_gone(holder)
+            and not (_is_silent(holder) and self._stays_silent(content))
+        ):
+            raise OutputBusyError(
+                f"a run on {holder['host']} (process {holder['pid']}) is writing this output: "
+                f"wait for its end, or stop it. If it is dead, its lock "
+                f"({self._folder.location.url}/{self._name}) ends by itself within "
+                f"{_PATIENCE:.0f} seconds"
+            )
+        self._folder.write(self._name, self._content())
+        time.sleep(_SETTLE)
+        if self._owner() != self._run:  # two took it over: the last one has it
+            raise OutputBusyError("another run has taken this output over: wait for its end")
+
+    def _stays_silent(self, content: bytes) -> bool:
+        """Watch a lock for a while, and say whether its content stays the same."""
+        for _ in range(_WATCHED):
+            time.sleep(_HEARTBEAT)
+            if self._folder.read(self._name) != content:
+                return False
+        return True
 
     def check(self) -> None:
         """Raise OutputBusyError if another run has taken the lock over."""
@@ -151,24 +173,35 @@ class Lock:
 def is_held(folder: Folder) -> bool:
     """Say whether a run that is alive holds the lock of a ledger's folder."""
     holder = _holder(folder, OUTPUT)
-    return holder is not None and not _is_gone(holder)
+    return holder is not None and not _is_gone(holder) and not _is_silent(holder)
 
 
 def _holder(folder: Folder, name: str) -> dict[str, Any] | None:
     """Return who holds the lock, None if nobody does, or one that is only being written."""
     try:
-        return dict(json.loads(folder.read(name)))
-    except (FileNotFoundError, ValueError):
+        return _parsed(folder.read(name))
+    except FileNotFoundError:
+        return None
+
+
+def _parsed(content: bytes) -> dict[str, Any] | None:
+    """Return who a lock says holds it, None if it is torn."""
+    try:
+        return dict(json.loads(content))
+    except ValueError:
         return None
 
 
 def _is_gone(holder: dict[str, Any]) -> bool:
-    """Say whether the owner of a lock has died."""
+    """Say whether the owner of a lock is known to have ended, as one of this machine may be."""
     here = holder["host"] == socket.gethostname() and holder.get("processes") == _processes()
     if here and holder["pid"] == os.getpid():
         return holder["run"] not in _HELD
-    if here and not _is_alive(holder["pid"]):
-        return True
+    return here and not _is_alive(holder["pid"])
+
+
+def _is_silent(holder: dict[str, Any]) -> bool:
+    """Say whether the last sign of life of an owner is long ago, if clocks agree."""
     return bool(time.time() - holder["renewed"] > _PATIENCE)
 
 

@@ -18,6 +18,7 @@ from scatdask.errors import OutputBusyError
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Folder:
     monkeypatch.setattr(module, "_SETTLE", 0.01)  # nobody takes a lock at the same time
+    monkeypatch.setattr(module, "_WATCHED", 0)
     return Folder(Location.of(tmp_path))
 
 
@@ -91,6 +92,45 @@ def test_lock_of_another_machine_ends_when_its_heartbeat_does(folder, monkeypatc
             with pytest.raises(OutputBusyError, match="taken this output over"):
                 first.check()
     assert folder.names() == []
+
+
+def test_lock_of_a_machine_whose_clock_is_wrong_is_not_taken_over(folder, monkeypatch):
+    holder = {"run": "a", "host": "elsewhere", "pid": 1, "processes": "others", "renewed": 1000.0}
+    folder.write("lock.json", json.dumps(holder).encode())
+    waits = []
+
+    def beat(seconds):
+        waits.append(seconds)
+        if len(waits) == 3:
+            folder.write("lock.json", json.dumps(holder | {"renewed": 1015.0}).encode())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_WATCHED", 3)
+        patch.setattr(module.time, "sleep", beat)
+        with pytest.raises(OutputBusyError, match="elsewhere"):
+            Lock(folder, "b").acquire()
+    assert waits == [module._HEARTBEAT] * 3
+
+
+def test_lock_that_is_given_back_meanwhile_is_anybodys(folder, monkeypatch):
+    """Who takes it in the moment between being refused and looking who holds it has it."""
+    first, second, third = (Lock(folder, run) for run in "abc")
+    first.acquire()
+    read = Folder.read
+
+    def give_back_first(self, name):
+        patch.undo()
+        first.release()
+        try:
+            return read(self, name)
+        finally:
+            third.acquire()
+
+    with monkeypatch.context() as patch, second, third:
+        patch.setattr(Folder, "read", give_back_first)
+        with pytest.raises(OutputBusyError):
+            second.acquire()
+        third.check()
 
 
 def test_process_of_another_container_is_not_taken_for_dead(folder):
