@@ -15,6 +15,7 @@ import zarr
 
 from scatdask.archive import commits, store
 from scatdask.archive.chunking import Chunking, chunking
+from scatdask.archive.files import Folder
 from scatdask.archive.layout import Layout
 from scatdask.archive.locations import Location
 from scatdask.archive.reduction import Reduction, State
@@ -183,16 +184,18 @@ def _attrs(array: xr.DataArray, what: str, reduction: Reduction) -> dict[str, An
 
 
 def create_partials(target: Location, plan: Plan) -> None:
-    """Make the group that takes the states of blocks, if a plan reduces.
+    """Make the group that takes the states of blocks, or remove one where a plan has none.
 
     Raises
     ------
     OutputExistsError
-        If there is something else in its place.
+        If there is something else in the place of the one to be made.
     """
-    if plan.windows is None:
-        return
     where = partials(target)
+    if plan.windows is None:
+        if Folder(where).exists("samples/zarr.json"):  # one of ours, of an output replaced
+            store.remove(where)
+        return
     store.check_replaceable(where)
     store.remove(where)
     group = zarr.open_group(writable_store(where), mode="w", zarr_format=3)

@@ -388,6 +388,17 @@ def test_what_lies_where_states_go_is_left_alone(job, tmp_path):
     assert (tmp_path / "out.zarr.partials" / "notes.txt").read_text() == "mine"
 
 
+def test_output_without_states_in_the_place_of_one_with_them_leaves_none(job, tmp_path):
+    job.init()
+    plain = Job(tmp_path / "in.zarr", tmp_path / "out.zarr", S, dim="time")
+    states = tmp_path / "out.zarr.partials"
+    plain.init(overwrite=True)
+    assert not states.exists()
+    xr.Dataset({"mine": ("x", [1.0])}).to_zarr(states, zarr_format=2)
+    plain.init(overwrite=True)
+    assert (states / "mine").exists()
+
+
 def test_processes_reduce_as_threads_do(job, tmp_path, cluster):
     job.run(cluster)
     with xr.open_zarr(tmp_path / "out.zarr") as out:
