@@ -73,7 +73,7 @@ def fault_of(error: BaseException) -> Fault:
     Looked at are the exception and those that it was raised from: their classes, by name, their
     ``errno``, and the status and words of an answer over HTTP.
     """
-    for one in _chain(error):
+    for one in chain(error):
         if isinstance(one, StorageError):
             return Fault.FATAL
         if (kind := _by_answer(one) or _by_errno(one) or _by_class(one)) is not None:
@@ -81,7 +81,7 @@ def fault_of(error: BaseException) -> Fault:
     return Fault.BLOCK
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def chain(error: BaseException) -> Iterator[BaseException]:
     """Yield an exception, and those that led to it."""
     seen: set[int] = set()
     waiting = [error]
@@ -163,7 +163,7 @@ def storage_error(error: BaseException, place: str) -> StorageError:
     """
     if isinstance(error, StorageError):
         return error
-    numbers = {_errno(one) for one in _chain(error)}
+    numbers = {_errno(one) for one in chain(error)}
     if numbers & {errno.ENOSPC, errno.EDQUOT}:
         what, remedy = "there is no space left for", "make space or raise the quota"
     elif errno.EROFS in numbers:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from scatdask.archive.faults import Fault, fault_of
+from scatdask.archive.faults import Fault, chain, fault_of
 from scatdask.errors import ScatdaskError
 
 P = ParamSpec("P")
@@ -23,6 +23,9 @@ _MOST_TRIES_ABSENT = 4
 # Before each further try a random time, up to 0.2, 0.4, 0.8, ... seconds, so that a service that
 # is asked too much is asked less, and by many workers at different times: on average 13 s in all.
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 30.0
+# Attribute of errors that have been tried again in vain. What is tried again is made of requests
+# that are, too: without it tries would multiply.
+_IN_VAIN = "_scatdask_tried_in_vain"
 
 
 @dataclass
@@ -62,6 +65,8 @@ def retries_so_far() -> int:
 
 def try_again(call: Callable[[], T], *, is_known_to_exist: bool = False) -> T:
     """Call a function, and again after a while if it raises what may pass.
+
+    What a call of this kind inside of it has tried in vain is raised at once.
 
     Parameters
     ----------
@@ -124,8 +129,14 @@ async def try_again_async(
 
 def _is_worth_another(error: Exception, tries: int, is_known_to_exist: bool) -> bool:
     if isinstance(error, FileNotFoundError):
-        return is_known_to_exist and tries < _MOST_TRIES_ABSENT
-    return fault_of(error) is Fault.TRANSIENT and tries < MOST_TRIES
+        most = _MOST_TRIES_ABSENT if is_known_to_exist else 1
+    else:
+        most = MOST_TRIES if fault_of(error) is Fault.TRANSIENT else 1
+    if most == 1 or any(_IN_VAIN in vars(one) for one in chain(error)):
+        return False
+    if tries == most:
+        vars(error)[_IN_VAIN] = True
+    return tries < most
 
 
 def _wait(tries: int) -> float:

@@ -74,6 +74,24 @@ def test_what_is_known_to_exist_is_asked_for_again(attempt, waits):
         attempt(failing(*[FileNotFoundError()] * 4), is_known_to_exist=True)
 
 
+@pytest.mark.parametrize(("kind", "tries"), [(TimeoutError, MOST_TRIES), (FileNotFoundError, 4)])
+def test_what_was_tried_in_vain_is_not_tried_again_further_out(waits, kind, tries):
+    def inner():
+        try:
+            try_again(failing(*[kind()] * 100), is_known_to_exist=True)
+        except kind as error:
+            raise type(error)("as others call it") from error
+
+    with pytest.raises(kind, match="as others call it"):
+        try_again(patient(inner), is_known_to_exist=True)
+    assert len(waits) == tries - 1
+
+
+def test_what_need_not_exist_further_in_is_asked_for_again_further_out():
+    call = failing(*[FileNotFoundError()] * 3)
+    assert try_again(lambda: try_again(call), is_known_to_exist=True) == 4
+
+
 class GenericError(Exception):
     """As of obstore, whose errors are none of Python's."""
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from zarr.storage import LocalStore
 
 from scatdask.archive import retries
 from scatdask.archive import source as sources
@@ -252,6 +253,31 @@ def test_plan_does_without_no_array_whose_metadata_is_listed(
     with pytest.raises(FileNotFoundError, match=r"lists the metadata of 'w', and says"):
         job.plan()
     assert 2 < len(failed) < 9
+
+
+@pytest.mark.filterwarnings("ignore:Object at v is not recognized")
+@pytest.mark.parametrize(
+    ("trouble", "error", "times"),
+    [(None, FileNotFoundError, 4), (ConnectionResetError, ConnectionError, 8)],
+)
+def test_task_does_not_multiply_tries(write_archive, monkeypatch, trouble, error, times):
+    monkeypatch.setattr(retries, "_FIRST_WAIT", 0.0)
+    asked = []
+    get = LocalStore.get
+
+    async def answering(self, key, *arguments):
+        if key != "v/zarr.json":
+            return await get(self, key, *arguments)
+        asked.append(key)
+        if trouble is not None:
+            raise trouble
+        return None
+
+    path = write_archive(xr.Dataset({"v": ("time", np.ones(40))}), consolidated=False)
+    monkeypatch.setattr(LocalStore, "get", answering)
+    with pytest.raises(error, match="v"):
+        read_all(path)
+    assert len(asked) == times
 
 
 def test_order_in_which_arrays_are_listed_is_no_matter(write_archive):
