@@ -9,6 +9,7 @@ import numpy as np
 import zarr
 
 from scatdask.archive import source as sources
+from scatdask.archive.faults import Fault, fault_of
 from scatdask.archive.layout import Layout
 from scatdask.archive.locations import Location
 from scatdask.archive.reducing import Place, places
@@ -34,6 +35,11 @@ def damaged_blocks(work: Work, done: np.ndarray, rows: np.ndarray) -> dict[int, 
     -------
     dict of str
         By block, what is wrong.
+
+    Raises
+    ------
+    Exception
+        What says nothing of the objects, such as that the store does not answer.
     """
     size = np.zeros(work.n_blocks, dtype=np.int64)
     damaged: dict[int, str] = {}
@@ -65,6 +71,14 @@ def damaged_blocks(work: Work, done: np.ndarray, rows: np.ndarray) -> dict[int, 
     return damaged
 
 
+def is_damage(error: BaseException) -> bool:
+    """Say whether what reading the output raised is about what is stored there.
+
+    It is not where the store does not answer or refuses, or this process lacks memory.
+    """
+    return fault_of(error) is Fault.BLOCK and not isinstance(error, MemoryError)
+
+
 def _sizes(where: Location, array: zarr.Array) -> dict[str, int | None]:
     """Return the bytes of the objects of an array by their keys, None where they are not told.
 
@@ -85,6 +99,11 @@ def damaged_statistics(work: Work, names: Iterable[str]) -> list[str]:
     work : Work
     names : iterable of str
         Arrays of the output.
+
+    Raises
+    ------
+    Exception
+        As from `damaged_blocks`.
     """
     strict = replace(work.target, is_complete=True)
     problems = []
@@ -94,6 +113,8 @@ def damaged_statistics(work: Work, names: Iterable[str]) -> list[str]:
             for index in np.ndindex(array.shape[0] if array.ndim else 1):
                 array[index]
         except Exception as error:
+            if not is_damage(error):
+                raise
             problems.append(f"variable {name!r} cannot be read: {type(error).__name__}: {error}")
     return problems
 
@@ -106,6 +127,8 @@ def _unreadable(work: Work, block: int) -> str:
         try:
             sources.stored_array(strict, name)[place(own)]
         except Exception as error:
+            if not is_damage(error):
+                raise
             return f"variable {name!r} cannot be read: {type(error).__name__}: {error}"
     return ""
 

@@ -441,7 +441,9 @@ class Job:
 
         Blocks whose chunks are missing or torn, and such as differ, count as not done from then
         on, where the ledger can be written and no run is at work: the next run computes them
-        again. Of a source that got longer, no more is looked at than the output is of.
+        again. Those that cannot be computed anew, such as where the source does not answer or is
+        torn, are named, and count as done as before. Of a source that got longer, no more is
+        looked at than the output is of.
 
         Parameters
         ----------
@@ -453,7 +455,8 @@ class Job:
         Returns
         -------
         Verification
-            Its ``is_good`` says whether all agree and no chunk of a finished block is missing.
+            Its ``is_good`` says whether all that were drawn were compared and agree, and no chunk
+            of a finished block is missing.
 
         Raises
         ------
@@ -463,6 +466,8 @@ class Job:
             If the output is not this job's.
         ValueError
             If `blocks` is less than 1.
+        OSError
+            If the output's store does not answer or refuses. Nothing is recorded then.
         """
         check_number(blocks)
         self.status()
@@ -475,7 +480,7 @@ class Job:
         if work.reducing is not None and (self._ledger.read() or {}).get("is_merged"):
             merged = damaged_statistics(work, plan.output_shapes())
             found = replace(found, problems=(*found.problems, *merged))
-        if found.is_good:
+        if not found.problems:
             return found
         bad = np.zeros(work.n_blocks, dtype=bool)
         bad[list(found.bad)] = True

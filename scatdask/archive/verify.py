@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from scatdask.archive import source as sources
-from scatdask.archive.inspection import damaged_blocks
+from scatdask.archive.faults import Fault, fault_of
+from scatdask.archive.inspection import damaged_blocks, is_damage
 from scatdask.archive.layout import Layout
 from scatdask.archive.reducing import places, values_of
+from scatdask.archive.reduction import State
 from scatdask.archive.work import Work
 from scatdask.blocks import block_of, combine_sums, slab, transform_block
 from scatdask.blocks.function import Pieces
@@ -24,6 +26,8 @@ from scatdask.transforms.halo import FAINTNESS
 _SMALL, _MOST_GROWTH = 2**20, 4
 
 _MOST_SHOWN = 20
+# So many blocks after each other that a store does not answer for, and no more are tried.
+_MOST_AWAY = 3
 
 Range = tuple[int, int]
 Place = tuple[Range, ...]
@@ -40,7 +44,7 @@ class Verification:
     Attributes
     ----------
     blocks, done, checked : int
-        Blocks in all, recorded as done, and compared.
+        Blocks in all, recorded as done, and computed anew and compared.
     worst : float
         Largest difference, relative to the largest coefficient of its path near the block, or
         to a thousandth of the signal's size there (in float32 a hundredth, which is its
@@ -53,6 +57,9 @@ class Verification:
         These blocks.
     is_recorded : bool
         Whether they count as not done from now on.
+    not_compared : tuple of str
+        Blocks that could not be computed anew or compared, and why: such as where the source
+        cannot be read. That says nothing of what is stored; they count as done as before.
     """
 
     blocks: int
@@ -63,37 +70,50 @@ class Verification:
     problems: tuple[str, ...]
     bad: tuple[int, ...] = ()
     is_recorded: bool = False
+    not_compared: tuple[str, ...] = ()
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing is wrong with what is done."""
-        return not self.problems
+        """Whether nothing is wrong with what is done, and all that was drawn was compared."""
+        return not self.problems and not self.not_compared
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures, as JSON can hold them."""
-        lists = {"problems": list(self.problems), "bad": list(self.bad)}
+        names = ("problems", "bad", "not_compared")
+        lists = {name: list(getattr(self, name)) for name in names}
         return {**asdict(self), **lists, "is_good": self.is_good}
 
     def __str__(self) -> str:
-        head = (
-            f"{self.checked} of {self.done} finished blocks computed anew: largest difference "
-            f"{self.worst:.1e} (allowed {self.tolerance:.1e})"
-        )
+        head = f"{self.checked} of {self.done} finished blocks computed anew"
+        if self.checked:
+            head += f": largest difference {self.worst:.1e} (allowed {self.tolerance:.1e})"
         unfinished = self.blocks - self.done
-        lines = [head, *self.problems[:_MOST_SHOWN]]
-        if len(self.problems) > _MOST_SHOWN:
-            lines.append(f"and {len(self.problems) - _MOST_SHOWN} more")
+        lines = [head, *_first(self.problems)]
         if self.is_recorded:
             lines.append("these blocks count as not done: run again to compute them")
+        if self.not_compared:
+            lines.append(
+                f"{len(self.not_compared)} blocks could not be compared, which says nothing of "
+                "them; they count as done as before:"
+            )
+            lines += _first(self.not_compared)
         if unfinished:
             lines.append(f"{unfinished} blocks are not done yet")
         return "\n".join(lines)
+
+
+def _first(lines: tuple[str, ...]) -> list[str]:
+    """Return the first of some lines, and how many more there are."""
+    more = len(lines) - _MOST_SHOWN
+    return [*lines[:_MOST_SHOWN], *([f"and {more} more"] if more > 0 else [])]
 
 
 def verify_blocks(
     work: Work, done: np.ndarray, rows: np.ndarray, count: int, seed: int
 ) -> Verification:
     """Look at the objects of all finished blocks, and compute some anew, cut in another way.
+
+    Bad is a block only by what is stored of it: if it is missing, cannot be decoded, or differs.
 
     Parameters
     ----------
@@ -109,47 +129,82 @@ def verify_blocks(
     bad = damaged_blocks(work, done, rows)
     finished = np.flatnonzero(done)
     drawn = np.random.default_rng(seed).permutation(finished)[:count]
-    worst = 0.0
+    not_compared: dict[int, str] = {}
+    worst, checked, away = 0.0, 0, 0
     for block in sorted(set(drawn.tolist()) - set(bad)):
+        if away >= _MOST_AWAY:
+            not_compared[block] = "not tried, after those before it"
+            continue
         layout, names, own = work.locate(block)
         try:
-            difference = _difference(work, layout, names, own)
+            stored = _stored(work, layout, names, own)
         except Exception as error:
-            bad[block] = f"it cannot be compared: {type(error).__name__}: {error}"
+            found = bad if is_damage(error) else not_compared
+            found[block] = f"it cannot be read: {type(error).__name__}: {error}"
+            away = _times_away(away, error)
             continue
+        try:
+            difference = _difference(work, layout, stored, own)
+        except Exception as error:
+            not_compared[block] = f"it cannot be computed anew: {type(error).__name__}: {error}"
+            away = _times_away(away, error)
+            continue
+        away, checked = 0, checked + 1
         worst = max(worst, difference)
         if not difference <= tolerance:
             bad[block] = f"{layout.variable!r} differs by {difference:.1e}"
-    problems = tuple(f"block {block}: {bad[block]}" for block in sorted(bad))
     return Verification(
         work.n_blocks,
         len(finished),
-        len(drawn),
+        checked,
         worst,
         tolerance,
-        problems,
+        _lines(bad),
         tuple(sorted(bad)),
+        not_compared=_lines(not_compared),
     )
 
 
-def _difference(work: Work, layout: Layout, names: tuple[str, ...], block: int) -> float:
+def _lines(reasons: dict[int, str]) -> tuple[str, ...]:
+    return tuple(f"block {block}: {reasons[block]}" for block in sorted(reasons))
+
+
+def _times_away(before: int, error: Exception) -> int:
+    """Count blocks after each other that a store has not answered for, or has refused."""
+    if isinstance(error, MemoryError):
+        return 0
+    return {Fault.BLOCK: 0, Fault.TRANSIENT: before + 1, Fault.FATAL: _MOST_AWAY}[fault_of(error)]
+
+
+def _stored(work: Work, layout: Layout, names: tuple[str, ...], block: int) -> list[State]:
+    """Read what is stored of a block: for each output, its arrays by their names."""
+    return [
+        {
+            path.rpartition("/")[2]: np.asarray(sources.stored_array(where, path)[place(block)])
+            for where, path, place in places(work, layout, name, output)
+        }
+        for name, output in zip(names, work.transform.outputs, strict=True)
+    ]
+
+
+def _difference(work: Work, layout: Layout, stored: list[State], block: int) -> float:
     """Return the largest difference of one block, relative to the scale of its path."""
     worst = 0.0
     again = _recompute(work, layout, block)
-    for name, output, (fresh, scale) in zip(names, work.transform.outputs, again, strict=True):
-        stored, fresh, scale = _comparable(work, layout, name, output, block, fresh, scale)
-        if stored.shape != fresh.shape or not np.array_equal(np.isnan(stored), np.isnan(fresh)):
+    for state, output, (fresh, scale) in zip(stored, work.transform.outputs, again, strict=True):
+        found, expected, size = _comparable(work, layout, state, output, block, fresh, scale)
+        if found.shape != expected.shape or not np.array_equal(np.isnan(found), np.isnan(expected)):
             return np.inf
-        if stored.size and np.isfinite(stored).any():
-            error = np.abs(stored.astype(np.float64) - fresh)
-            worst = max(worst, float(np.nanmax(error / np.maximum(scale, 1e-300))))
+        if found.size and np.isfinite(found).any():
+            error = np.abs(found.astype(np.float64) - expected)
+            worst = max(worst, float(np.nanmax(error / np.maximum(size, 1e-300))))
     return worst
 
 
 def _comparable(
     work: Work,
     layout: Layout,
-    name: str,
+    stored: State,
     output: Output,
     block: int,
     fresh: np.ndarray,
@@ -160,12 +215,9 @@ def _comparable(
     Of states, those that are coefficients, and how far these are from their mean, go into the
     comparison; counts must be the same, and are NaN where they are not.
     """
-    stored = {
-        path.rpartition("/")[2]: np.asarray(sources.stored_array(where, path)[place(block)])
-        for where, path, place in places(work, layout, name, output)
-    }
     if work.reducing is None:
-        return stored[name], fresh, scale
+        (array,) = stored.values()
+        return array, fresh, scale
     values = values_of(work, layout, block, output, fresh)
     expected = dict(zip(work.reducing.reduction.parts, values, strict=True))
     pairs = []

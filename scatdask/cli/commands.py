@@ -247,7 +247,8 @@ def verify(as_json: bool, blocks: int, seed: int, **options: Any) -> None:
     """Compute some blocks anew, cut in another way, and compare with what is stored.
 
     Blocks are drawn from those that are done. A chunk of the output that is missing or cannot be
-    read is a problem too.
+    read is a problem too. Blocks that cannot be computed anew, such as where the source does not
+    answer, are named, and stay done; the exit code is 1 then too.
 
     \b
     Examples:
@@ -257,4 +258,9 @@ def verify(as_json: bool, blocks: int, seed: int, **options: Any) -> None:
     result = make_job(options).verify(blocks, seed=seed)
     emit(str(result), result.to_dict(), as_json)
     if not result.is_good:
-        raise Failure("the output is not what the source gives", FAILED, is_told=True)
+        reason = (
+            "the output is not what the source gives"
+            if result.problems
+            else "blocks could not be compared: nothing was found wrong with the output"
+        )
+        raise Failure(reason, FAILED, is_told=True)

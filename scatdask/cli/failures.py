@@ -30,7 +30,8 @@ INTERRUPTED = 130
 EXIT_CODES = """\b
 Exit codes:
   0    all is well
-  1    the work failed: blocks raised, workers were lost, a verification found differences
+  1    the work failed: blocks raised, workers were lost, a verification found differences or
+       could not compare
   2    wrong usage or bad input; nothing was computed
   3    the output belongs to another job, or another run is writing it
   130  interrupted; what was finished is recorded

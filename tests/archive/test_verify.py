@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import tempfile
@@ -10,8 +11,10 @@ import pytest
 import xarray as xr
 import zarr
 from hypothesis import given, settings
+from zarr.storage import LocalStore
 
 from scatdask import Scattering1D
+from scatdask.archive import retries
 from scatdask.archive.layout import Layout
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.memory import PROCESS_BYTES
@@ -53,6 +56,102 @@ def test_verification_of_an_interrupted_run_misses_chunks_of_finished_blocks_onl
     assert job.verify().is_good
     (chunks / "0" / "0" / "0").unlink()
     assert "1 chunks of variable 'velocity' are not in" in job.verify().problems[0]
+
+
+SMALL = {"memory": "156 MiB"}
+
+
+@pytest.fixture
+def cut_off(monkeypatch):
+    """Return a function that has all requests for chunks of the variable below a folder fail."""
+
+    def cut(folder: str, error: OSError) -> list[str]:
+        answer, asked = LocalStore.get, []
+
+        async def get(self, key, *others, **options):
+            if folder in str(self.root) and key.startswith("velocity/c/"):
+                asked.append(key)
+                raise error
+            return await answer(self, key, *others, **options)
+
+        monkeypatch.setattr(retries, "_FIRST_WAIT", 0.0)
+        monkeypatch.setattr(LocalStore, "get", get)
+        return asked
+
+    return cut
+
+
+RESET = ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+REFUSED = PermissionError(errno.EACCES, "Permission denied")
+
+
+@pytest.mark.parametrize(("error", "tried"), [(RESET, 3), (REFUSED, 1)])
+@pytest.mark.parametrize("folder", ["in.zarr", "out.zarr"])
+def test_outage_makes_no_block_be_forgotten(archive, cut_off, folder, error, tried):
+    job = make_job(archive, **SMALL)
+    blocks = job.run().blocks
+    assert blocks > tried
+    asked = cut_off(folder, error)
+    found = job.verify(blocks)
+    assert (found.checked, found.bad, found.problems) == (0, (), ())
+    assert len(found.not_compared) == blocks
+    assert sum("not tried" in line for line in found.not_compared) == blocks - tried
+    assert asked
+    assert not found.is_good
+    assert not found.is_recorded
+    assert f"{blocks} blocks could not be compared" in str(found)
+    assert error.strerror in str(found)
+    assert len(found.to_dict()["not_compared"]) == blocks
+    assert job.status().done == blocks
+
+
+def test_outage_while_damage_is_looked_for_makes_no_block_be_forgotten(archive, cut_off):
+    job = make_job(archive, **SMALL)
+    blocks = job.run().blocks
+    chunk = next(p for p in (archive.parent / "out.zarr/velocity/c").rglob("*") if p.is_file())
+    chunk.write_bytes(chunk.read_bytes()[:-100])
+    cut_off("out.zarr", RESET)
+    with pytest.raises(ConnectionError, match="Connection reset"):
+        job.verify()
+    assert job.status().done == blocks
+
+
+def test_torn_chunk_of_the_source_makes_no_block_be_forgotten(archive):
+    job = make_job(archive, **SMALL)
+    blocks = job.run().blocks
+    chunk = archive / "velocity" / "c" / "0" / "0"
+    chunk.write_bytes(chunk.read_bytes()[:-100])
+    found = job.verify(blocks)
+    assert 0 < found.checked < blocks
+    assert found.checked + len(found.not_compared) == blocks
+    assert "chunk c/0/0 of variable 'velocity' cannot be decoded" in found.not_compared[0]
+    assert found.bad == ()
+    assert not found.is_good
+    assert job.status().done == blocks
+
+
+def test_lack_of_memory_makes_no_block_be_forgotten(archive, monkeypatch):
+    def too_large(*_):
+        raise MemoryError("cannot allocate")
+
+    job = make_job(archive)
+    blocks = job.run().blocks
+    monkeypatch.setattr("scatdask.archive.verify._stored", too_large)
+    found = job.verify()
+    assert len(found.not_compared) == blocks
+    assert job.status().done == blocks
+
+
+def test_blocks_that_are_damaged_are_not_said_to_be_computed_anew(archive):
+    job = make_job(archive, **SMALL)
+    blocks = job.run().blocks
+    for path in (archive.parent / "out.zarr" / "velocity" / "c").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    found = job.verify(1)
+    assert found.checked == 0
+    assert len(found.bad) == blocks
+    assert str(found).startswith(f"0 of {blocks} finished blocks computed anew\n")
 
 
 def test_verification_of_half_a_job_says_so(archive):

@@ -345,6 +345,20 @@ def test_damaged_output(scatdask: Call, source: str, target: str) -> None:
     assert "not what the source gives" in result.stderr
 
 
+def test_torn_source(scatdask: Call, source: str, target: str) -> None:
+    run = document(scatdask("run", source, target, *TRANSFORM, "--json"))
+    for chunk in (Path(source) / "noise" / "c").rglob("*"):
+        if chunk.is_file():
+            chunk.write_bytes(b"torn")
+    result = scatdask("verify", source, target, "--json")
+    assert result.exit_code == 1
+    found = document(result)
+    assert (found["checked"], found["problems"]) == (0, [])
+    assert "cannot be decoded" in found["not_compared"][0]
+    assert "could not be compared" in result.stderr
+    assert document(scatdask("status", source, target, "--json"))["done"] == run["blocks"]
+
+
 def test_block_that_fails_then_a_run_that_goes_on(
     scatdask: Call, source: str, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
