@@ -18,6 +18,7 @@ SUMS = (
     "bytes_read",
     "bytes_written",
     "bytes_stored",
+    "coefficients",
     "missing",
     "retries",
 )
@@ -35,6 +36,7 @@ HISTORY = np.dtype(
         ("bytes_read", "i8"),
         ("bytes_written", "i8"),
         ("bytes_stored", "i8"),
+        ("coefficients", "i8"),
         ("missing", "i8"),
         ("retries", "i8"),
         ("environment", "U12"),
@@ -58,8 +60,11 @@ class Receipt(NamedTuple):
         Uncompressed.
     bytes_stored : int
         Size of the objects in the store.
+    coefficients : int
+        Those computed, be they written or only their statistics; 0 where an earlier version did
+        not record it.
     missing : int
-        Numbers written that are NaN.
+        Those of them that are NaN.
     retries : int
         Requests to a store that had to be repeated.
     environment : str
@@ -76,6 +81,7 @@ class Receipt(NamedTuple):
     bytes_read: int = 0
     bytes_written: int = 0
     bytes_stored: int = 0
+    coefficients: int = 0
     missing: int = 0
     retries: int = 0
     environment: str = ""
@@ -172,6 +178,23 @@ def without(rows: np.ndarray, blocks: np.ndarray) -> np.ndarray:
 def _share(total: np.generic, n: int, of: int) -> int | float:
     """Return what some of a number of blocks have of a sum; of whole things, whole ones."""
     return int(total) * n // of if isinstance(total, np.integer) else float(total) * n / of
+
+
+def missing_share(rows: np.ndarray, itemsize: int | None) -> float:
+    """Return the share of coefficients that are NaN, of blocks whose coefficients are known.
+
+    Parameters
+    ----------
+    rows : structured array
+        A history.
+    itemsize : int or None
+        Bytes of a coefficient, by which those are known of rows of an earlier version; None where
+        other things than coefficients were written.
+    """
+    written = 0 if itemsize is None else rows["bytes_written"] // itemsize
+    coefficients = np.where(rows["coefficients"] > 0, rows["coefficients"], written)
+    total = int(coefficients.sum())
+    return int(rows["missing"][coefficients > 0].sum()) / total if total else 0.0
 
 
 def newest_first(rows: np.ndarray, n_blocks: int) -> np.ndarray:

@@ -84,7 +84,7 @@ class Report:
     bytes_read, bytes_written : int
         Uncompressed.
     nan_outputs : float
-        Share of the numbers written that are NaN.
+        Share of the coefficients that are NaN.
     retries : int
         Requests to a store that had to be repeated.
     """

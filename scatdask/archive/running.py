@@ -171,8 +171,6 @@ def check_failures(tally: Tally, n_blocks: int, n_done: int) -> None:
 def report(tally: Tally, work: Work, found: int, seconds: float) -> Report:
     """Return what a run did."""
     totals = tally.totals
-    itemsize = np.dtype(work.transform.dtype).itemsize
-    written = int(totals["bytes_written"])
     return Report(
         blocks=work.n_blocks,
         found_done=found,
@@ -182,8 +180,8 @@ def report(tally: Tally, work: Work, found: int, seconds: float) -> Report:
         compute=float(totals["compute"]),
         write=float(totals["write"]),
         bytes_read=int(totals["bytes_read"]),
-        bytes_written=written,
-        nan_outputs=totals["missing"] * itemsize / written if written else 0.0,
+        bytes_written=int(totals["bytes_written"]),
+        nan_outputs=totals["missing"] / max(totals["coefficients"], 1),
         retries=int(totals["retries"]),
     )
 

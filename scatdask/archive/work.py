@@ -191,7 +191,7 @@ def run_block(work: Work, block: int) -> Receipt:
     )
     start = time.perf_counter()
     Ledger(work.target).check(work.output)
-    written = stored = missing = 0
+    written = stored = coefficients = missing = 0
     for name, array, output in zip(names, arrays, work.transform.outputs, strict=True):
         arrays_of = values_of(work, layout, own, output, array)
         for (where, path, place), values in zip(
@@ -199,6 +199,7 @@ def run_block(work: Work, block: int) -> Receipt:
         ):
             stored += store.write(where, path, work.run, place(own), values)
             written += values.nbytes
+        coefficients += array.size
         missing += int(np.count_nonzero(np.isnan(array)))
     return Receipt(
         block,
@@ -211,6 +212,7 @@ def run_block(work: Work, block: int) -> Receipt:
         bytes_read=n_bytes,
         bytes_written=written,
         bytes_stored=stored,
+        coefficients=coefficients,
         missing=missing,
         retries=retries_so_far() - repeated,
         environment=identity(environment(device)),

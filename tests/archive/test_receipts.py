@@ -91,6 +91,18 @@ def test_blocks_that_are_taken_out_are_gone_and_no_others(rows, blocks):
     assert left["bytes_written"].sum() == 10 * covered(left).sum()
 
 
+def test_share_of_nan_is_of_coefficients_whatever_was_written():
+    rows = history(
+        [
+            Receipt(0, 0, bytes_written=4_000, coefficients=1_000, missing=250),
+            Receipt(1, 1, bytes_written=12_000, missing=250),  # of before they were counted
+        ]
+    )
+    assert records.missing_share(rows, 4) == 500 / 4_000
+    assert records.missing_share(rows, None) == 250 / 1_000
+    assert records.missing_share(rows[:0], 4) == 0
+
+
 @given(histories())
 def test_no_block_counts_twice(rows):
     once = records.newest_first(rows, 200)

@@ -14,7 +14,7 @@ import zarr
 
 import scatdask
 from scatdask import Job, Reduction, Scattering1D, TimeFrequencyScattering
-from scatdask.archive import reducing, sketch
+from scatdask.archive import reducing, sketch, write_report
 from scatdask.archive.windows import Windows
 from scatdask.errors import (
     MissingChunksError,
@@ -175,6 +175,16 @@ def test_coefficients_are_never_written(tmp_path):
     held = zarr.open_group(tmp_path / "out.zarr.partials", mode="r")
     assert sorted(held.group_keys()) == ["v"]
     assert sorted(held["v"].array_keys()) == ["count", "mean"]
+
+
+def test_share_of_nan_is_that_of_the_coefficients(tmp_path):
+    source = write(tmp_path / "in.zarr", signals())
+    with pytest.warns(scatdask.errors.NonFiniteWarning):
+        plain = Job(source, tmp_path / "plain.zarr", S, dim="time").run()
+        reduced = Job(source, tmp_path / "out.zarr", S, dim="time", reduce=ALL).run()
+    assert 0 < reduced.nan_outputs == plain.nan_outputs < 0.1
+    page = write_report(tmp_path / "out.zarr").read_text("utf-8")
+    assert f"{100 * plain.nan_outputs:.1f}" in page.partition("of the coefficients")[0][-40:]
 
 
 @pytest.fixture

@@ -122,7 +122,7 @@ def _figures(summary: Summary) -> list[Element]:
     if summary.written_bytes:
         stored = f"{size(summary.stored_bytes)} as stored" if summary.stored_bytes else ""
         figures.append(("Written", size(summary.written_bytes), stored))
-        of = "of the numbers written"
+        of = "of the coefficients"
         nan = share(summary.missing_share, 1.0) if summary.missing_share else "none"
         figures.append(("NaN", nan, of if summary.missing_share else ""))
     return [

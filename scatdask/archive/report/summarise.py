@@ -11,6 +11,7 @@ import numpy as np
 
 from scatdask.archive.layout import Layout
 from scatdask.archive.ledger import Failure
+from scatdask.archive.receipts import missing_share
 from scatdask.archive.report.blockmap import block_map, times_done
 from scatdask.archive.report.summary import (
     BlockMap,
@@ -102,7 +103,7 @@ def summarise(ledger: Recorded, target: str, now: float | None = None) -> Summar
     variables, maps = _variables(layouts, times, failed)
     written, stored = int(history["bytes_written"].sum()), int(history["bytes_stored"].sum())
     parameters = {key: value for key, value in record["transform"].items() if key != "name"}
-    numbers = written / np.dtype(parameters.get("dtype", "float32")).itemsize
+    itemsize = np.dtype(parameters.get("dtype", "float32")).itemsize
     return Summary(
         source=str(record["source"]),
         target=target,
@@ -118,7 +119,7 @@ def summarise(ledger: Recorded, target: str, now: float | None = None) -> Summar
         rate=rate,
         seconds_left=left / rate if rate and left else None,
         last_done=float(np.nanmax(times)) if done else None,
-        missing_share=float(history["missing"].sum()) / numbers if numbers else 0.0,
+        missing_share=missing_share(history, None if record.get("reduction") else itemsize),
         written_bytes=written,
         stored_bytes=stored,
         retries=int(history["retries"].sum()),

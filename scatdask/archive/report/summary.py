@@ -215,7 +215,7 @@ class Summary:
     last_done : float or None
         When the last block was done.
     missing_share : float
-        Share of the numbers written that are NaN.
+        Share of the coefficients that are NaN.
     stored_bytes, written_bytes : int
         Of the output: as stored, and uncompressed.
     retries : int
