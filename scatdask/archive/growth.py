@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from scatdask.archive.layout import Layout
-from scatdask.archive.receipts import HISTORY, SUMS
+from scatdask.archive.receipts import HISTORY, SUMS, share
 from scatdask.transforms import Transform
 
 
@@ -93,6 +93,6 @@ def renumbered(rows: np.ndarray, numbers: np.ndarray) -> np.ndarray:
             part = row.copy()
             part["first"], part["last"] = run[0], run[-1]
             for name in SUMS:
-                part[name] = row[name] * (len(run) / len(new))
+                part[name] = share(row[name], len(run), len(new))
             parts.append(part)
     return np.array(parts, dtype=HISTORY)

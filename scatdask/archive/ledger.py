@@ -187,6 +187,9 @@ class Ledger:
         blocks : array of bool
             Which ones.
         """
+        # What they failed of before they were done says nothing of why they are not now.
+        failed = [failure.block for failure in self._failures(output) if blocks[failure.block]]
+        self._folder.remove("failures", [_failure_name(block, output) for block in failed])
         rows, names, segments = self._rows(output)
         self.begin(output, records.without(records.newest_first(rows, len(blocks)), blocks))
         # What is done is written first: a death in between costs no work, and leaves bad blocks
@@ -200,7 +203,7 @@ class Ledger:
         for block, reason in failures.items():
             failure = Failure(block, reason, before.get(block, 0) + 1, time)
             content = json.dumps(failure._asdict()).encode()
-            self._folder.write(f"failures/{block:012d}.{output}.json", content)
+            self._folder.write(f"failures/{_failure_name(block, output)}", content)
 
     def failures(self, output: str, done: np.ndarray) -> list[Failure]:
         """Return the blocks that could not be computed and are not done since."""
@@ -274,3 +277,7 @@ class Ledger:
         names = [match[0] for match in matches if match and match[2] == output]
         files = self._folder.read_all("failures", names)
         return [Failure(**json.loads(files[name])) for name in sorted(files)]
+
+
+def _failure_name(block: int, output: str) -> str:
+    return f"{block:012d}.{output}.json"

@@ -170,12 +170,12 @@ def without(rows: np.ndarray, blocks: np.ndarray) -> np.ndarray:
             part = row.copy()
             part["first"], part["last"] = first + low, first + high - 1
             for name in SUMS:
-                part[name] = _share(row[name], high - low, len(stays))
+                part[name] = share(row[name], high - low, len(stays))
             kept.append(part)
     return np.array(kept, dtype=HISTORY)
 
 
-def _share(total: np.generic, n: int, of: int) -> int | float:
+def share(total: np.generic, n: int, of: int) -> int | float:
     """Return what some of a number of blocks have of a sum; of whole things, whole ones."""
     return int(total) * n // of if isinstance(total, np.integer) else float(total) * n / of
 

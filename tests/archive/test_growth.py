@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scatdask.archive.growth import extended, new_numbers, renumbered
-from scatdask.archive.receipts import Receipt, history
+from scatdask.archive.receipts import Receipt, history, without
 from tests.archive.common import layouts
 
 
@@ -71,6 +71,15 @@ def test_row_of_many_blocks_is_cut_where_they_part():
         (0, 1, 200),
         (6, 8, 300),
     ]
+
+
+def test_sums_are_shared_out_as_where_blocks_are_taken_out():
+    """Else they drift as an output grows, and no longer fit the objects that are stored."""
+    rows = history([Receipt(0, 99, bytes_stored=100, read=1.0)])
+    kept = np.arange(100) < 29
+    (moved,) = renumbered(rows, np.where(kept, np.arange(100), -1))
+    assert moved["bytes_stored"] == 29
+    assert [moved] == list(without(rows, ~kept))
 
 
 def test_other_blocks_keep_nothing():

@@ -204,6 +204,18 @@ def test_failures_count_attempts_and_end_with_success(ledger):
     assert ledger.failures("b", done) == []
 
 
+def test_failures_that_were_overcome_do_not_come_back_with_damage(ledger):
+    ledger.fail("a", {3: "no", 4: "never"}, 1.0)
+    ledger.mark("a", [receipt(0, 3)])
+    bad = np.zeros(5, dtype=bool)
+    bad[3] = True
+    ledger.forget("a", bad)
+    assert ledger.failures("a", ledger.done("a", 5)) == [module.Failure(4, "never", 1, 1.0)]
+    ledger.fail("a", {3: "again"}, 2.0)
+    assert ledger.failures("a", bad)[0].block == 4
+    assert ledger.failures("a", ~bad)[0].attempts == 1
+
+
 def test_environments_and_runs_are_read_back(ledger):
     ledger.note_environment("0123456789ab", {"device": "cpu"})
     assert ledger.environments() == {"0123456789ab": {"device": "cpu"}}
