@@ -130,6 +130,8 @@ def _continue(
     kept = ledger.kept(output)
     again = _changed_blocks(request, plan, former, changes.from_bytes(kept), prospect, changed)
     if plan.layouts == former and not again.any():
+        if record.get("missing_chunks") != request.missing_chunks:
+            ledger.amend(output, missing_chunks=request.missing_chunks)
         return output
     pairs = list(zip(former, plan.layouts, strict=True))
     transform = request.transform

@@ -303,6 +303,8 @@ class Request:
             "variables": list(variables),
             # What it was asked for, which decides on what is copied along.
             "variable": self.variable,
+            # No difference: "error" only refuses, and objects that come or go are changes.
+            "missing_chunks": self.missing_chunks,
             **({} if self.reduction is None else {"reduction": self.reduction.to_dict()}),
         }
 

@@ -108,9 +108,8 @@ source_options = _together(
     click.option(
         "--missing-chunks",
         type=click.Choice(["error", "fill"]),
-        default="error",
-        show_default=True,
-        help="Whether a chunk that the source lacks is an error, or holds the fill value.",
+        help="Whether a chunk that the source lacks is an error, or holds the fill value.  "
+        "[default: error]",
     ),
     click.option(
         "--engine",
@@ -203,6 +202,7 @@ def make_job(options: dict[str, Any]) -> Job:
 
     target, dims, variable = options["target"], asked_dims(options), options["variable"]
     transform, reduction = asked_transform(options), asked_reduction(options)
+    missing_chunks = options["missing_chunks"]
     if transform is None:
         record = Ledger(Location.of(target, dict(options["target_options"]))).read()
         if record is None:
@@ -217,6 +217,7 @@ def make_job(options: dict[str, Any]) -> Job:
             reduction = Reduction.from_dict(record["reduction"])
         if variable is None:
             variable = _remembered_variable(record)
+        missing_chunks = missing_chunks or record.get("missing_chunks")
     if dims is None:
         wanted = "'--dim', such as --dim time"
         if transform.ndim > 1:
@@ -229,7 +230,7 @@ def make_job(options: dict[str, Any]) -> Job:
         dims=dims,
         variable=variable,
         memory=options["memory"],
-        missing_chunks=options["missing_chunks"],
+        missing_chunks=missing_chunks or "error",
         reduce=reduction,
         engine=options["engine"],
         source_options=dict(options["source_options"]),

@@ -14,6 +14,8 @@ import zarr
 import scatdask
 from scatdask import Job, Scattering1D
 from scatdask.archive import store
+from scatdask.archive.ledger import Ledger
+from scatdask.archive.locations import Location
 from scatdask.archive.lock import Lock
 from scatdask.archive.work import Task, run_task
 from scatdask.errors import (
@@ -22,6 +24,7 @@ from scatdask.errors import (
     NonFiniteWarning,
     OutputBusyError,
     OutputExistsError,
+    SourceChangedError,
 )
 from tests.archive.common import begin, forget
 from tests.archive.conftest import S, make_job
@@ -430,6 +433,17 @@ def test_missing_source_chunks_are_never_read_as_fill_values(archive):
     assert not (archive.parent / "out.zarr").exists()
     with pytest.warns(NonFiniteWarning):  # the fill value is NaN
         make_job(archive, missing_chunks="fill").run()
+
+
+def test_what_is_done_about_missing_chunks_may_be_said_anew(archive):
+    computed = make_job(archive).run().computed
+    lenient = make_job(archive, missing_chunks="fill")
+    assert lenient.run().found_done == computed
+    ledger = Ledger(Location.of(archive.parent / "out.zarr"))
+    assert ledger.read()["missing_chunks"] == "fill"
+    (archive / "velocity" / "c" / "0" / "1").unlink()
+    with pytest.raises(SourceChangedError, match="c/0/1"):  # no block is left of what it was
+        lenient.run()
 
 
 def test_empty_axis(write_archive):

@@ -253,6 +253,11 @@ def test_missing_chunk(scatdask: Call, source: str, target: str) -> None:
     with pytest.warns(NonFiniteWarning):  # the fill value is NaN
         result = scatdask("run", source, target, *TRANSFORM, "--missing-chunks", "fill")
     assert result.exit_code == 0
+    for command in ("run", "verify", "finalise"):  # the ledger remembers
+        assert scatdask(command, source, target).exit_code == 0
+    strict = scatdask("run", source, target, "--missing-chunks", "error")
+    assert strict.exit_code == 2
+    assert "1 of 8 chunks" in strict.stderr
 
 
 def test_no_scheduler_there(scatdask: Call, source: str, target: str) -> None:
