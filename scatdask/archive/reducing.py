@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 # Bytes of states that a merge holds at once, about; it takes a few times as much.
 _MERGED = 2**25
+# Bytes for which a chunk of the output has room however few windows there are: sources get longer,
+# and outputs keep their chunks.
+_CHUNK = 2**20
 
 # An array that blocks write to: where it is, its name, and the place of each block.
 Place = tuple[Location, str, Callable[[int], tuple[slice, ...]]]
@@ -63,9 +66,15 @@ class Reducing:
         )
 
     def windows_at_once(self, layout: Layout, output: Output) -> int:
-        """Return how many windows are merged at once, and are a chunk of the output."""
+        """Return how many windows are merged at once, at most."""
         box = layout.rows * math.prod(output.shape) * self.reduction.state_bytes
-        return max(1, min(self.n_windows, _MERGED // max(box, 1)))
+        return max(1, _MERGED // max(box, 1))
+
+    def windows_in_chunk(self, layout: Layout, output: Output) -> int:
+        """Return how many windows a chunk of the output has room for."""
+        window = layout.rows * math.prod(output.shape) * np.dtype(np.float64).itemsize
+        wanted = max(self.n_windows, _CHUNK // max(window, 1), 1)
+        return min(wanted, self.windows_at_once(layout, output))
 
     def outputs(
         self,
@@ -77,9 +86,9 @@ class Reducing:
         found = {}
         for layout, each in zip(layouts, names, strict=True):
             for name, output in zip(each, transform.outputs, strict=True):
-                at_once = self.windows_at_once(layout, output)
+                in_chunk = self.windows_in_chunk(layout, output)
                 shape = (*layout.batch_shape, *output.shape, self.n_windows)
-                chunk = tuple(max(c, 1) for c in (*layout.batch_block, *output.shape, at_once))
+                chunk = tuple(max(c, 1) for c in (*layout.batch_block, *output.shape, in_chunk))
                 for what in ("count", *self.reduction.statistics):
                     first = (len(self.reduction.quantiles),) if what == "quantiles" else ()
                     found[statistic_name(name, what)] = ((*first, *shape), (*first, *chunk))
@@ -356,7 +365,8 @@ def _merge_box(
     (length,), (n,) = layout.lengths, layout.shape
     blocks_at_once = max(1, _MERGED // max(box * slots, 1))
     counts = stored_array(work.target, f"{name}_count")
-    at_once = int(counts.chunks[-1])  # of before the source got longer, maybe
+    chunk = int(counts.chunks[-1])  # of before the source got longer, maybe: whole ones at once
+    at_once = max(chunk, work.reducing.windows_at_once(layout, output) // chunk * chunk)
     for first in range(0, len(windows), at_once):
         last = min(first + at_once, len(windows))
         state = reduction.nothing((*shape, last - first))

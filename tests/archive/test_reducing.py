@@ -313,8 +313,8 @@ def test_ledger_of_before_named_quantiles_that_no_statistic_asked_for(job, tmp_p
     assert json.loads(ledger.read_text()) == record  # nothing was made anew
 
 
-def lengthen(source: Path) -> None:
-    later = signals().fillna(0.0).isel(time=slice(9_000, None)).drop_vars("station")
+def lengthen(source: Path, first: int = 9_000) -> None:
+    later = signals().fillna(0.0).isel(time=slice(first, None)).drop_vars("station")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
         later.to_zarr(source, append_dim="time")
@@ -332,6 +332,34 @@ def test_longer_source_adds_windows(tmp_path, small_blocks):
     fresh.run()
     with xr.open_zarr(tmp_path / "out.zarr") as out, xr.open_zarr(tmp_path / "fresh.zarr") as new:
         xr.testing.assert_identical(out.load(), new.load())
+
+
+def grown(folder: Path) -> tuple[zarr.Array, xr.Dataset]:
+    """Begin with ten windows, go on with forty; an array of the output, and all of it."""
+    source = write(folder / "in.zarr", signals().fillna(0.0).isel(time=slice(0, 3_000)))
+    reduction = Reduction("300s", ("maximum",))
+    job = Job(source, folder / "out.zarr", S, dim="time", reduce=reduction)
+    job.run()
+    lengthen(source, 3_000)
+    job.run()
+    with xr.open_zarr(folder / "out.zarr") as out:
+        return zarr.open_group(folder / "out.zarr", mode="r")["v_maximum"], out.load()
+
+
+def test_output_that_was_short_once_has_chunks_for_what_comes(tmp_path, monkeypatch):
+    array, out = grown(tmp_path)
+    assert array.shape[-1] == 41
+    assert array.cdata_shape[-1] == 1
+    assert array.nbytes < np.prod(array.chunks) * array.dtype.itemsize <= 2**20
+    # One of before keeps its short chunks, and several of them are merged at once.
+    (tmp_path / "old").mkdir()
+    writes, write_box = [], reducing._write
+    monkeypatch.setattr(reducing, "_CHUNK", 0)
+    monkeypatch.setattr(reducing, "_write", lambda *a: (writes.append(a), write_box(*a)))
+    array, old = grown(tmp_path / "old")
+    assert array.cdata_shape[-1] == 4
+    assert len(writes) == 2 * 2  # of two boxes of signals, twice
+    xr.testing.assert_identical(old, out)
 
 
 def test_longer_source_whose_blocks_touch_more_windows_says_so(tmp_path, monkeypatch):
