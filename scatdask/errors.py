@@ -34,7 +34,7 @@ class BlocksFailedError(ScatdaskError):
 
 
 class StorageError(ScatdaskError):
-    """A store refuses the whole run: no space, read-only, or credentials that do not serve."""
+    """A store ends the whole run: no space, read-only, credentials that do not serve, no answer."""
 
 
 class WorkersLostError(ScatdaskError):

@@ -157,14 +157,16 @@ def storage_error(error: BaseException, place: str) -> StorageError:
     Parameters
     ----------
     error : exception
-        Whose `fault_of` is fatal.
+        Whose `fault_of` is fatal, or transient and tried again in vain.
     place : str
         Path or URL of what was read or written.
     """
     if isinstance(error, StorageError):
         return error
     numbers = {_errno(one) for one in chain(error)}
-    if numbers & {errno.ENOSPC, errno.EDQUOT}:
+    if fault_of(error) is Fault.TRANSIENT:
+        what, remedy = "requests keep failing for", "see to it that the store answers"
+    elif numbers & {errno.ENOSPC, errno.EDQUOT}:
         what, remedy = "there is no space left for", "make space or raise the quota"
     elif errno.EROFS in numbers:
         what, remedy = "the file system is read-only under", "mount it for writing"

@@ -41,6 +41,7 @@ from scatdask.archive.running import (
     noted,
     report,
     run_blocks,
+    storage_errors,
     warn_of_missing,
 )
 from scatdask.archive.source_kinds import source_of
@@ -307,6 +308,8 @@ class Job:
             If another run is writing it.
         BlocksFailedError
             If blocks raised. All others are done; run again to try those.
+        StorageError
+            If a store refuses, or does not answer. What is done is recorded.
         WorkersLostError
             If the cluster went away, or with "gpu" the last worker that has one.
         WorkerVersionError
@@ -354,6 +357,7 @@ class Job:
             else:
                 work, plan = find(request)
             first, stop = existing_blocks(asked, work.n_blocks)
+            stack.enter_context(storage_errors(work.target.name))
             done = self._ledger.done(work.output, work.n_blocks)
             todo = first + np.flatnonzero(~done[first:stop])
             failed = [failure.block for failure in self._ledger.failures(work.output, done)]

@@ -86,13 +86,13 @@ def run_blocks(
     Raises
     ------
     StorageError
-        If a store says that nothing more can be read or written.
+        If a store says that nothing more can be read or written, or does not answer.
     OutputBusyError
         If another run has taken the lock over.
     """
     tally, start, tasks_ended = Tally(), time.perf_counter(), 0
     with (
-        _storage_errors(work.target.name),
+        storage_errors(work.target.name),
         recorded(work, ledger) as (given, add),
         contextlib.closing(pool(given, _tasks(todo, blocks_per_task), add)) as outcomes,
     ):
@@ -115,16 +115,16 @@ def run_blocks(
 
 
 @contextlib.contextmanager
-def _storage_errors(place: str) -> Iterator[None]:
-    """Raise StorageError where a store says that nothing more can be read or written."""
+def storage_errors(place: str) -> Iterator[None]:
+    """Raise StorageError where a store refuses, or does not answer however often it is asked."""
     try:
         yield
     except ScatdaskError:
         raise
     except Exception as error:
-        if fault_of(error) is Fault.FATAL:
-            raise storage_error(error, place) from error
-        raise
+        if fault_of(error) is Fault.BLOCK:
+            raise
+        raise storage_error(error, place) from error
 
 
 @contextlib.contextmanager

@@ -94,7 +94,16 @@ def exit_code(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, OutputExistsError | OutputBusyError):
         return OTHER_JOB
+    if isinstance(error, OSError) and _may_pass(error):
+        return FAILED
     return BAD_INPUT if isinstance(error, _BAD_INPUT) else FAILED
+
+
+def _may_pass(error: OSError) -> bool:
+    """Say whether a store did not answer, which is no fault of the input."""
+    from scatdask.archive.faults import Fault, fault_of
+
+    return fault_of(error) is Fault.TRANSIENT
 
 
 def message(error: BaseException) -> str:

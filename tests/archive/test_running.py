@@ -59,6 +59,18 @@ def test_full_disk_ends_the_run_at_once_and_the_next_one_goes_on(archive, monkey
     assert "no space left" in runs[0]["message"]
 
 
+@pytest.mark.parametrize("method", ["mark", "compact"])
+def test_ledger_that_cannot_be_reached_ends_the_run_with_where_and_what_is_recorded(
+    archive, monkeypatch, method
+):
+    def fail(*_, **__):
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+
+    monkeypatch.setattr(Ledger, method, fail)
+    with pytest.raises(StorageError, match=r"failing for .*out\.zarr.*reset by peer.*recorded"):
+        make_job(archive).run(scheduler="synchronous")
+
+
 def test_blocks_that_fail_are_recorded_and_tried_again(archive, monkeypatch):
     job = make_job(archive, memory="154 MiB")
     with monkeypatch.context() as patch:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import warnings
 
 import pytest
 
-from scatdask.cli.failures import brief_warnings, message
+from scatdask.cli.failures import brief_warnings, exit_code, message
 from scatdask.errors import ShortBlocksWarning
 
 
@@ -30,6 +31,14 @@ from scatdask.errors import ShortBlocksWarning
 )
 def test_ways_out_are_those_of_the_command_line(python: str, shell: str) -> None:
     assert message(ValueError(python)) == shell
+
+
+def test_store_that_does_not_answer_is_no_bad_input() -> None:
+    reset = ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+    assert exit_code(reset) == exit_code(TimeoutError()) == 1
+    told = ValueError("no dask scheduler answers")
+    told.__cause__ = reset
+    assert exit_code(told) == exit_code(FileNotFoundError()) == 2
 
 
 def test_warnings_are_one_line_without_code() -> None:
