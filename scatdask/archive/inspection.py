@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -89,34 +88,6 @@ def _sizes(where: Location, array: zarr.Array) -> dict[str, int | None]:
     from scatdask.archive import repositories
 
     return dict.fromkeys(repositories.chunks(where, array))
-
-
-def damaged_statistics(work: Work, names: Iterable[str]) -> list[str]:
-    """Say which arrays of merged statistics are missing chunks, or cannot be read.
-
-    Parameters
-    ----------
-    work : Work
-    names : iterable of str
-        Arrays of the output.
-
-    Raises
-    ------
-    Exception
-        As from `damaged_blocks`.
-    """
-    strict = replace(work.target, is_complete=True)
-    problems = []
-    for name in names:
-        array = sources.stored_array(strict, name)
-        try:
-            for index in np.ndindex(array.shape[0] if array.ndim else 1):
-                array[index]
-        except Exception as error:
-            if not is_damage(error):
-                raise
-            problems.append(f"variable {name!r} cannot be read: {type(error).__name__}: {error}")
-    return problems
 
 
 def _unreadable(work: Work, block: int) -> str:

@@ -23,7 +23,6 @@ from scatdask.archive.arguments import (
 )
 from scatdask.archive.beginning import find, prepare
 from scatdask.archive.commits import note_draft, publish_if_complete, to_read
-from scatdask.archive.inspection import damaged_statistics
 from scatdask.archive.ledger import Ledger
 from scatdask.archive.locations import target_of
 from scatdask.archive.places import check_place, choose_pool
@@ -45,7 +44,8 @@ from scatdask.archive.running import (
     warn_of_missing,
 )
 from scatdask.archive.source_kinds import source_of
-from scatdask.archive.verify import Verification, verify_blocks
+from scatdask.archive.statistics import verify_statistics
+from scatdask.archive.verify import Verification, drawn_blocks, verify_blocks
 from scatdask.archive.worker_memory import parsed_memory
 from scatdask.errors import OutputBusyError
 from scatdask.labels import as_dims
@@ -482,8 +482,8 @@ class Job:
         work = replace(work, target=to_read(work.target, work.output))
         found = verify_blocks(work, done, rows, blocks, seed)
         if work.reducing is not None and (self._ledger.read() or {}).get("is_merged"):
-            merged = damaged_statistics(work, plan.output_shapes())
-            found = replace(found, problems=(*found.problems, *merged))
+            drawn = drawn_blocks(done, blocks, seed)
+            found = verify_statistics(found, work, plan.output_shapes(), drawn)
         if not found.problems:
             return found
         bad = np.zeros(work.n_blocks, dtype=bool)

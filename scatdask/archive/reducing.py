@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
@@ -356,6 +356,29 @@ def _merge_box(
 ) -> None:
     """Merge the states of the signals that share blocks."""
     assert work.reducing is not None
+    before = (*signals, *(slice(None),) * len(output.shape))
+    counts = stored_array(work.target, f"{name}_count")
+    chunk = int(counts.chunks[-1])  # of before the source got longer, maybe: whole ones at once
+    at_once = max(chunk, work.reducing.windows_at_once(layout, output) // chunk * chunk)
+    for first in range(0, len(windows), at_once):
+        last = min(first + at_once, len(windows))
+        state = _merged(work, windows, layout, slots, name, output, signals, first, last)
+        _write(work, work.reducing.reduction, name, (*before, slice(first, last)), state)
+
+
+def _merged(
+    work: Work,
+    windows: Windows,
+    layout: Layout,
+    slots: int,
+    name: str,
+    output: Output,
+    signals: tuple[slice, ...],
+    first: int,
+    last: int,
+) -> State:
+    """Return the states of the windows [first, last) of the signals that share blocks."""
+    assert work.reducing is not None
     reduction = work.reducing.reduction
     where = replace(partials(work.target), is_complete=True)
     arrays = {part: stored_array(where, f"{name}/{part}") for part in reduction.parts}
@@ -364,40 +387,60 @@ def _merge_box(
     box = math.prod(shape) * reduction.state_bytes
     (length,), (n,) = layout.lengths, layout.shape
     blocks_at_once = max(1, _MERGED // max(box * slots, 1))
-    counts = stored_array(work.target, f"{name}_count")
-    chunk = int(counts.chunks[-1])  # of before the source got longer, maybe: whole ones at once
-    at_once = max(chunk, work.reducing.windows_at_once(layout, output) // chunk * chunk)
-    for first in range(0, len(windows), at_once):
-        last = min(first + at_once, len(windows))
-        state = reduction.nothing((*shape, last - first))
-        if "bins" in state:  # the sum may be beyond 32 bits
-            state["bins"] = state["bins"].astype(np.int64)
-        start, stop = (int(windows.samples[place]) for place in (first, last))
-        blocks = range(start // length, -(-stop // length) if stop > start else start // length)
-        for low in blocks[::blocks_at_once]:
-            some = range(low, min(low + blocks_at_once, blocks.stop))
-            place = slice(some.start * slots, some.stop * slots)
-            read = {part: np.asarray(array[(*before, place)]) for part, array in arrays.items()}
-            for block in some:
-                own = (block * length, min((block + 1) * length, n))
-                a, b = windows.touched(*own)
-                offset = (block - low) * slots - a
-                a, b = max(a, first), min(b + 1, last)
-                into = (*(slice(None),) * len(shape), slice(a - first, b - first))
-                of = (*into[:-1], slice(a + offset, b + offset))
-                merged = reduction.merge(
-                    {part: values[into] for part, values in state.items()},
-                    {part: values[of] for part, values in read.items()},
-                )
-                for part, values in merged.items():
-                    state[part][into] = values
-        _write(work, reduction, name, (*before, slice(first, last)), state)
+    state = reduction.nothing((*shape, last - first))
+    if "bins" in state:  # the sum may be beyond 32 bits
+        state["bins"] = state["bins"].astype(np.int64)
+    start, stop = (int(windows.samples[place]) for place in (first, last))
+    blocks = range(start // length, -(-stop // length) if stop > start else start // length)
+    for low in blocks[::blocks_at_once]:
+        some = range(low, min(low + blocks_at_once, blocks.stop))
+        place = slice(some.start * slots, some.stop * slots)
+        read = {part: np.asarray(array[(*before, place)]) for part, array in arrays.items()}
+        for block in some:
+            own = (block * length, min((block + 1) * length, n))
+            a, b = windows.touched(*own)
+            offset = (block - low) * slots - a
+            a, b = max(a, first), min(b + 1, last)
+            into = (*(slice(None),) * len(shape), slice(a - first, b - first))
+            of = (*into[:-1], slice(a + offset, b + offset))
+            merged = reduction.merge(
+                {part: values[into] for part, values in state.items()},
+                {part: values[of] for part, values in read.items()},
+            )
+            for part, values in merged.items():
+                state[part][into] = values
+    return state
+
+
+def merged_anew(
+    work: Work, layout: Layout, name: str, output: Output, block: int
+) -> Iterator[tuple[str, tuple[slice, ...], np.ndarray]]:
+    """Merge the windows that a block touches, of its signals; of many windows the first ones.
+
+    Yields each statistic's array, the place in it, and what it should hold.
+    """
+    assert work.reducing is not None
+    windows = _windows(partials(work.target), work.run)
+    slots = work.reducing.slots[work.layouts.index(layout)]
+    signals = tuple(layout.batch(block).values())
+    first, last = windows.touched(*layout.bounds(block)[0])
+    last = min(last + 1, first + work.reducing.windows_at_once(layout, output))
+    state = _merged(work, windows, layout, slots, name, output, signals, first, last)
+    region = (*signals, *(slice(None),) * len(output.shape), slice(first, last))
+    yield from _statistics(work, work.reducing.reduction, name, region, state)
+
+
+def _statistics(
+    work: Work, reduction: Reduction, name: str, region: tuple[slice, ...], state: State
+) -> Iterator[tuple[str, tuple[slice, ...], np.ndarray]]:
+    for what, values in reduction.finish(state).items():
+        place = (slice(None), *region) if what == "quantiles" else region
+        dtype = np.int64 if what == "count" else np.dtype(work.transform.dtype)
+        yield statistic_name(name, what), place, values.astype(dtype)
 
 
 def _write(
     work: Work, reduction: Reduction, name: str, region: tuple[slice, ...], state: State
 ) -> None:
-    for what, values in reduction.finish(state).items():
-        place = (slice(None), *region) if what == "quantiles" else region
-        dtype = np.int64 if what == "count" else np.dtype(work.transform.dtype)
-        store.write(work.target, statistic_name(name, what), work.run, place, values.astype(dtype))
+    for array, place, values in _statistics(work, reduction, name, region, state):
+        store.write(work.target, array, work.run, place, values)

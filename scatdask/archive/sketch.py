@@ -19,6 +19,10 @@ _RATIO = 2 ** (1 / PER_OCTAVE)
 # How far a quantile may be off, as a share of it, and of the largest magnitude.
 RELATIVE_ACCURACY = (_RATIO - 1) / (_RATIO + 1)
 ABSOLUTE_ACCURACY = 2.0**-OCTAVES
+# Shares at which sketches are compared.
+_SHARES = tuple(place / 16 for place in range(17))
+# Sketches that are compared at once.
+_ROWS = 2**12
 # The grid's place of a sketch that has seen nothing but zeros.
 NOTHING = np.iinfo(np.int32).min // 2
 
@@ -100,3 +104,46 @@ def quantiles_of(top: np.ndarray, counts: np.ndarray, shares: tuple[float, ...])
         into[...] = np.where(bins == SIDE, 0.0, np.where(bins < SIDE, -middle, middle))
         into[number == 0] = np.nan
     return found
+
+
+def differences(
+    top: np.ndarray, counts: np.ndarray, expected_top: np.ndarray, expected_counts: np.ndarray
+) -> np.ndarray:
+    """Return by how much numbers that were counted must be off those of other sketches.
+
+    Compared are numbers of the same rank, seventeen of them from the least to the largest. What
+    the accuracy of sketches explains is taken off.
+
+    Parameters
+    ----------
+    top, expected_top : array of int, shape (...)
+    counts, expected_counts : array of int, shape (..., BINS)
+
+    Returns
+    -------
+    array of float64, shape (...)
+        Infinite where there are not as many numbers.
+    """
+    found = np.empty(top.size)
+    first = (top.reshape(-1), counts.reshape(-1, BINS))
+    second = (expected_top.reshape(-1), expected_counts.reshape(-1, BINS))
+    for start in range(0, top.size, _ROWS):
+        rows = slice(start, start + _ROWS)
+        found[rows] = _differences(*(part[rows] for part in (*first, *second)))
+    return found.reshape(top.shape)
+
+
+def _differences(
+    top: np.ndarray, counts: np.ndarray, expected_top: np.ndarray, expected_counts: np.ndarray
+) -> np.ndarray:
+    with np.errstate(over="ignore", invalid="ignore"):  # places that no float has
+        found = quantiles_of(top, counts, _SHARES)
+        expected = quantiles_of(expected_top, expected_counts, _SHARES)
+        # Quantiles are middles of bins: relative to them, numbers may be off by a little more.
+        explained = RELATIVE_ACCURACY / (1 - RELATIVE_ACCURACY) * (abs(found) + abs(expected))
+        explained += 2 * ABSOLUTE_ACCURACY * np.exp2(expected_top / PER_OCTAVE)
+        off = np.maximum(abs(found - expected) - explained, 0.0)
+    off[np.isnan(off)] = np.inf
+    off[np.isnan(found) & np.isnan(expected)] = 0.0
+    numbers = (one.sum(axis=-1, dtype=np.int64) for one in (counts, expected_counts))
+    return np.where(np.equal(*numbers), off.max(axis=0), np.inf)

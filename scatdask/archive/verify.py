@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from scatdask.archive import sketch
 from scatdask.archive import source as sources
 from scatdask.archive.faults import Fault, fault_of
 from scatdask.archive.inspection import damaged_blocks, is_damage
@@ -52,7 +53,8 @@ class Verification:
     tolerance : float
         What is allowed.
     problems : tuple of str
-        Blocks that differ, and those whose chunks are missing or cannot be read.
+        Blocks that differ, and those whose chunks are missing or cannot be read; and merged
+        statistics that are not what the blocks give.
     bad : tuple of int
         These blocks.
     is_recorded : bool
@@ -90,11 +92,15 @@ class Verification:
         unfinished = self.blocks - self.done
         lines = [head, *_first(self.problems)]
         if self.is_recorded:
-            lines.append("these blocks count as not done: run again to compute them")
+            lines.append(
+                "these blocks count as not done: run again to compute them"
+                if self.bad
+                else "the statistics count as not merged: run again to merge them"
+            )
         if self.not_compared:
             lines.append(
-                f"{len(self.not_compared)} blocks could not be compared, which says nothing of "
-                "them; they count as done as before:"
+                f"{len(self.not_compared)} could not be compared, which says nothing of what is "
+                "stored; what was done counts as done:"
             )
             lines += _first(self.not_compared)
         if unfinished:
@@ -127,11 +133,10 @@ def verify_blocks(
     """
     tolerance = max(TOLERANCE[work.transform.dtype], 2 * work.transform.tolerance)
     bad = damaged_blocks(work, done, rows)
-    finished = np.flatnonzero(done)
-    drawn = np.random.default_rng(seed).permutation(finished)[:count]
+    drawn = drawn_blocks(done, count, seed)
     not_compared: dict[int, str] = {}
     worst, checked, away = 0.0, 0, 0
-    for block in sorted(set(drawn.tolist()) - set(bad)):
+    for block in sorted(set(drawn) - set(bad)):
         if away >= _MOST_AWAY:
             not_compared[block] = "not tried, after those before it"
             continue
@@ -155,7 +160,7 @@ def verify_blocks(
             bad[block] = f"{layout.variable!r} differs by {difference:.1e}"
     return Verification(
         work.n_blocks,
-        len(finished),
+        int(done.sum()),
         checked,
         worst,
         tolerance,
@@ -163,6 +168,12 @@ def verify_blocks(
         tuple(sorted(bad)),
         not_compared=_lines(not_compared),
     )
+
+
+def drawn_blocks(done: np.ndarray, count: int, seed: int) -> list[int]:
+    """Return which blocks are drawn from those that are done."""
+    finished = np.flatnonzero(done)
+    return list(map(int, np.random.default_rng(seed).permutation(finished)[:count]))
 
 
 def _lines(reasons: dict[int, str]) -> tuple[str, ...]:
@@ -213,7 +224,8 @@ def _comparable(
     """Return what is stored of a block, what should be, and the scale of each path.
 
     Of states, those that are coefficients, and how far these are from their mean, go into the
-    comparison; counts must be the same, and are NaN where they are not.
+    comparison; counts must be the same, and are NaN where they are not. Sketches are compared by
+    their quantiles.
     """
     if work.reducing is None:
         (array,) = stored.values()
@@ -229,6 +241,9 @@ def _comparable(
             arrays.append(np.where(state["count"] > 0, state["maximum"], 0.0))
         if "squares" in state:
             arrays.append(np.sqrt(state["squares"] / count))
+        if "bins" in state:
+            sketches = (one[part] for one in (state, expected) for part in ("top", "bins"))
+            arrays.append(sketch.differences(*sketches))
         pairs.append(np.stack(arrays, axis=-1))
     return pairs[0], pairs[1], scale[..., np.newaxis]
 
@@ -368,8 +383,11 @@ def _faintest(transform: Transform, shape: tuple[int, ...], size: np.ndarray) ->
 
 
 def _size(extents: list[np.ndarray]) -> np.ndarray:
-    """Return the largest distance of a sample from the mean of its row."""
+    """Return the largest distance of a sample from the mean of its row, or how it is rounded."""
     least, largest, total, count = np.stack(extents, axis=1)
     mean = total.sum(axis=0) / np.maximum(count.sum(axis=0), 1)
-    size = np.maximum(largest.max(axis=0) - mean, mean - least.min(axis=0))
-    return np.maximum(size, 0.0)  # rows without a finite sample
+    low, high = least.min(axis=0), largest.max(axis=0)
+    size = np.maximum(high - mean, mean - low)
+    # A constant differs from its mean by no more than that, which filters leave something of.
+    rounding = np.finfo(np.float64).eps * np.maximum(np.abs(low), np.abs(high))
+    return np.where(low <= high, np.maximum(size, rounding), 0.0)  # no finite sample: 0

@@ -260,6 +260,56 @@ def test_damage_to_the_merged_statistics_is_found_and_mended(job, tmp_path):
     assert job.verify(1).is_good
 
 
+def test_verify_compares_sketches(tmp_path, small_blocks):
+    source = write(tmp_path / "in.zarr", signals())
+    transform = Scattering1D(J=5, Q=2, stride=8)
+    job = Job(source, tmp_path / "out.zarr", transform, dim="time", reduce=ALL)
+    with pytest.warns(scatdask.errors.NonFiniteWarning):
+        blocks = job.run().blocks
+    found = job.verify(blocks)
+    assert found.is_good, str(found)
+    assert found.worst > 0
+    bins = zarr.open_group(tmp_path / "out.zarr.partials", mode="r+")["v/bins"]
+    bins[0] = np.roll(bins[0], 3, axis=-1)
+    found = job.verify(blocks)
+    assert 0 < len(found.bad) < blocks
+    assert "'v' differs by" in str(found)
+
+
+def test_verify_merges_windows_anew(job, tmp_path):
+    blocks = job.run().blocks
+    with xr.open_zarr(tmp_path / "out.zarr") as out:
+        before = out.load()
+    output = zarr.open_group(tmp_path / "out.zarr", mode="r+")
+    names = [f"v_{what}" for what in ("count", *ALL.statistics)]
+    for name in names:
+        output[name][..., 4, 2] = output[name][..., 4, 2] + 1
+    found = job.verify(blocks)
+    assert found.bad == ()
+    assert {line.split("'")[1] for line in found.problems} == {*names}
+    assert "'v_mean' is not what its blocks give, in windows " in str(found)
+    assert "run again to merge them" in str(found)
+    assert not job.status().is_merged
+    assert job.run().computed == 0
+    with xr.open_zarr(tmp_path / "out.zarr") as out:
+        xr.testing.assert_identical(out.load(), before)
+    assert job.verify(blocks).is_good
+
+
+def test_statistics_stay_merged_where_states_cannot_be_read(job, monkeypatch):
+    def reset(*_):
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+    blocks = job.run().blocks
+    monkeypatch.setattr(reducing, "_merged", reset)
+    found = job.verify(blocks)
+    assert (found.problems, found.checked) == ((), blocks)
+    (reason,) = found.not_compared  # the others are not tried
+    assert "cannot be merged anew: ConnectionResetError" in reason
+    assert not found.is_good
+    assert job.status().is_merged
+
+
 def test_forgotten_block_is_merged_whoever_computes_it(job, tmp_path):
     blocks = job.run().blocks
     with xr.open_zarr(tmp_path / "out.zarr") as out:

@@ -53,3 +53,28 @@ def test_each_row_is_lowered_by_itself(rng):
     by = np.array([0, 7, 3])
     each = [sketch.lowered(counts[row : row + 1], by[row : row + 1])[0] for row in range(3)]
     np.testing.assert_array_equal(sketch.lowered(counts, by), each)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 3e7])
+def test_sketches_of_the_same_numbers_but_for_noise_differ_by_no_more_than_that(rng, scale):
+    noise = 1e-4 * scale
+    values = scale * rng.choice([-1, 1], (50, 300)) * np.exp2(-rng.uniform(0, 30, (50, 300)))
+    values[3:5] = 0.0
+    values[4:8, ::3] = np.nan
+    values[7] = np.nan
+    noisy = values + noise * rng.uniform(-1, 1, values.shape)
+    assert (sketch.differences(*of(noisy), *of(values)) <= noise).all()
+    assert (sketch.differences(*of(values), *of(values)) == 0).all()
+
+
+def test_sketches_that_differ(rng):
+    top, counts = of(np.exp(rng.standard_normal((2, 300))))
+    far = sketch.differences(top, np.roll(counts, -8, axis=-1), top, counts)
+    assert (far > 0.2 * 2.0 ** (top / sketch.PER_OCTAVE)).all()
+    assert (sketch.differences(top + 8, counts, top, counts) > far / 2).all()
+    assert np.isinf(sketch.differences(top + 10**6, counts, top, counts)).all()
+    fewer = counts - (np.arange(sketch.BINS) == counts.argmax(axis=-1)[:, np.newaxis])
+    np.testing.assert_array_equal(sketch.differences(top, fewer, top, counts), [np.inf, np.inf])
+    np.testing.assert_array_equal(
+        sketch.differences(top, np.zeros_like(counts), top, counts), [np.inf, np.inf]
+    )
