@@ -435,7 +435,8 @@ def test_ctrl_c(tmp_path: Path, target: str, workers: tuple[object, ...]) -> Non
     source = tmp_path / "long.zarr"
     samples = np.random.default_rng(0).standard_normal((64, 100_000)).astype("f4")
     array = xr.DataArray(samples, dims=("station", "time"), name="noise")
-    array.chunk(station=1).to_dataset().to_zarr(source, zarr_format=2)
+    chunks = {"noise": {"chunks": (1, samples.shape[1])}}
+    array.to_dataset().to_zarr(source, zarr_format=2, encoding=chunks)
     words = command_line("run", source, target, "--dim", "time", "-J", 10, "-Q", 8, *workers)
     process = subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
