@@ -412,10 +412,15 @@ def _merged(
     return state
 
 
+def windows_touched(work: Work, layout: Layout, block: int) -> tuple[int, int]:
+    """Return the first and last window that a block touches."""
+    return _windows(partials(work.target), work.run).touched(*layout.bounds(block)[0])
+
+
 def merged_anew(
-    work: Work, layout: Layout, name: str, output: Output, block: int
+    work: Work, layout: Layout, name: str, output: Output, block: int, first: int, last: int
 ) -> Iterator[tuple[str, tuple[slice, ...], np.ndarray]]:
-    """Merge the windows that a block touches, of its signals; of many windows the first ones.
+    """Merge the windows [first, last) of a block's signals; of many windows the first ones.
 
     Yields each statistic's array, the place in it, and what it should hold.
     """
@@ -423,8 +428,7 @@ def merged_anew(
     windows = _windows(partials(work.target), work.run)
     slots = work.reducing.slots[work.layouts.index(layout)]
     signals = tuple(layout.batch(block).values())
-    first, last = windows.touched(*layout.bounds(block)[0])
-    last = min(last + 1, first + work.reducing.windows_at_once(layout, output))
+    last = min(last, first + work.reducing.windows_at_once(layout, output))
     state = _merged(work, windows, layout, slots, name, output, signals, first, last)
     region = (*signals, *(slice(None),) * len(output.shape), slice(first, last))
     yield from _statistics(work, work.reducing.reduction, name, region, state)

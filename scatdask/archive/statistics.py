@@ -9,7 +9,7 @@ import numpy as np
 
 from scatdask.archive import source as sources
 from scatdask.archive.inspection import is_damage
-from scatdask.archive.reducing import merged_anew
+from scatdask.archive.reducing import merged_anew, windows_touched
 from scatdask.archive.verify import Verification
 from scatdask.archive.work import Work
 
@@ -46,9 +46,10 @@ def verify_statistics(
     problems = _damaged(work, names)
     not_compared = []
     if not problems and not found.bad:
+        looked_at: dict[tuple[str, int], int] = {}
         for block in sorted(drawn):
             try:
-                problems += _differing(work, block)
+                problems += _differing(work, block, looked_at)
             except Exception as error:
                 not_compared.append(
                     f"windows of block {block}: they cannot be merged anew: "
@@ -63,17 +64,27 @@ def verify_statistics(
     )
 
 
-def _differing(work: Work, block: int) -> list[str]:
-    """Say which statistics are not those of the states, in the windows that a block touches."""
+def _differing(work: Work, block: int, looked_at: dict[tuple[str, int], int]) -> list[str]:
+    """Say which statistics are not those of the states, in the windows that a block touches.
+
+    Left out are windows up to the last one that was looked at of the same signals, which is noted:
+    a window may be of many blocks.
+    """
     layout, names, own = work.locate(block)
+    first, last = windows_touched(work, layout, own)
+    signals = (layout.variable, own // len(layout.grid))
+    first = max(first, looked_at.get(signals, -1) + 1)
+    if last < first:
+        return []
+    looked_at[signals] = last
     problems = []
     for name, output in zip(names, work.transform.outputs, strict=True):
-        for array, place, fresh in merged_anew(work, layout, name, output, own):
+        for array, place, fresh in merged_anew(work, layout, name, output, own, first, last + 1):
             stored = np.asarray(sources.stored_array(work.target, array)[place])
             if not _is_same(stored, fresh):
-                first, last = place[-1].start, place[-1].stop - 1
+                low, high = place[-1].start, place[-1].stop - 1
                 problems.append(
-                    f"variable {array!r} is not what its blocks give, in windows {first} to {last}"
+                    f"variable {array!r} is not what its blocks give, in windows {low} to {high}"
                 )
     return problems
 

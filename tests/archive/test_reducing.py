@@ -276,7 +276,7 @@ def test_verify_compares_sketches(tmp_path, small_blocks):
     assert "'v' differs by" in str(found)
 
 
-def test_verify_merges_windows_anew(job, tmp_path):
+def test_verify_merges_windows_anew(job, tmp_path, monkeypatch):
     blocks = job.run().blocks
     with xr.open_zarr(tmp_path / "out.zarr") as out:
         before = out.load()
@@ -293,7 +293,16 @@ def test_verify_merges_windows_anew(job, tmp_path):
     assert job.run().computed == 0
     with xr.open_zarr(tmp_path / "out.zarr") as out:
         xr.testing.assert_identical(out.load(), before)
+    merge, asked = reducing._merged, []
+
+    def counted(*arguments):
+        *_, signals, first, last = arguments
+        asked.extend((str(signals), window) for window in range(first, last))
+        return merge(*arguments)
+
+    monkeypatch.setattr(reducing, "_merged", counted)
     assert job.verify(blocks).is_good
+    assert len(set(asked)) == len(asked) == 2 * len(before.time)
 
 
 def test_statistics_stay_merged_where_states_cannot_be_read(job, monkeypatch):
