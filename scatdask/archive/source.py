@@ -96,8 +96,13 @@ def _entries(location: Location, folder: str) -> list[dict[str, Any]]:
 
 def as_dataset(arrays: xr.backends.ZarrStore, *, decode_times: bool) -> xr.Dataset:
     """Return arrays as a Dataset, lazily, without dask and without loading coordinates."""
+    # To guess an engine, or find it by name, xarray imports all that are installed into workers.
     return xr.open_dataset(
-        arrays, chunks=None, decode_times=decode_times, create_default_indexes=False
+        arrays,
+        engine=xr.backends.StoreBackendEntrypoint,
+        chunks=None,
+        decode_times=decode_times,
+        create_default_indexes=False,
     )
 
 

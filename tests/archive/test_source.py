@@ -37,6 +37,27 @@ def test_no_group_says_where_it_looked(tmp_path):
         sources.open_arrays(Location.of(tmp_path / "nowhere.zarr"))
 
 
+def test_engines_that_others_add_to_xarray_are_not_imported_into_workers(
+    write_archive, tmp_path, monkeypatch
+):
+    path = write_archive(xr.Dataset({"v": ("time", np.zeros(10))}), chunks={"time": 5})
+    installed = tmp_path / "engine-1.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: engine\nVersion: 1\n")
+    (installed / "entry_points.txt").write_text("[xarray.backends]\nslow = slow_engine:Engine\n")
+    (tmp_path / "slow_engine.py").write_text("raise RuntimeError('imported')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    xr.backends.refresh_engines()
+    try:
+        with pytest.warns(RuntimeWarning, match="slow"):
+            xr.backends.list_engines()
+        xr.backends.refresh_engines()
+        assert "v" in ZarrSource(Location.of(path)).open(decode_times=True)  # and no warning
+    finally:
+        monkeypatch.undo()
+        xr.backends.refresh_engines()
+
+
 @pytest.mark.parametrize("zarr_format", [2, 3])
 @pytest.mark.parametrize("consolidated", [True, False])
 def test_slab_is_read_in_rows_whatever_the_order_of_dims(write_archive, zarr_format, consolidated):
