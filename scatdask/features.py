@@ -283,10 +283,9 @@ def _each_block(
     function: Callable[..., AnyArray], s: xr.DataArray, whole: int | None, *arguments: Any
 ) -> xr.DataArray:
     """Apply a function to an array, or lazily to its chunks, joined along the axis `whole`."""
-    data = s.data
-    if getattr(data.dtype, "kind", "f") != "f":
+    if getattr(s.dtype, "kind", "f") != "f":
         s = s.astype(np.float64)
-        data = s.data
+    data = s.data
     if s.chunks is None:
         return s.copy(data=function(data, *arguments))
     if whole is not None:

@@ -180,12 +180,12 @@ def _write_small(
     place: Store, dataset: xr.Dataset, encoding: dict[str, dict[str, Any]], **options: Any
 ) -> None:
     """Write metadata, and what is no placeholder."""
-    with _young_parts():
+    with young_parts_of_zarr():
         dataset.to_zarr(place, compute=False, encoding=encoding, **options)
 
 
 @contextlib.contextmanager
-def _young_parts() -> Iterator[None]:
+def young_parts_of_zarr() -> Iterator[None]:
     """Say nothing of young parts of Zarr 3 that xarray reads: string types, joint metadata."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=zarr.errors.ZarrUserWarning)
@@ -237,7 +237,7 @@ def extend(
     written = list(itertools.chain(*names))
     attributes = _attributes(dataset, encoding, written, group.metadata.zarr_format)
     labels = dataset.drop_vars(written)
-    with _young_parts():
+    with young_parts_of_zarr():
         for name in written:
             array = group[name]
             assert isinstance(array, zarr.Array)

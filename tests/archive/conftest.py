@@ -119,3 +119,10 @@ def cluster() -> Iterator[distributed.Client]:
         distributed.Client(cluster, set_as_default=False) as client,
     ):
         yield client
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Have blocks of a few thousand samples."""
+    monkeypatch.setattr("scatdask.blocks.sizing._SMALLEST", 2**11)
+    monkeypatch.setattr("scatdask.blocks.sizing.HALO_OVERHEAD", 0.5)

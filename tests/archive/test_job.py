@@ -296,18 +296,6 @@ def test_one_block_after_the_other_in_the_thread_that_asks(archive, monkeypatch)
     assert threads == {threading.current_thread()}
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"scheduler": "processes"}, 'must be "threads" or "synchronous"'),
-        ({"scheduler": "threads", "workers": 2}, "only one of these"),
-    ],
-)
-def test_places_to_run_that_do_not_exist_or_exclude_each_other(archive, options, message):
-    with pytest.raises(ValueError, match=message):
-        make_job(archive).run(**options)
-
-
 @pytest.mark.parametrize("torn", ["", '{"dim": "ti'])
 def test_torn_record_is_replaced_as_its_error_says(archive, torn):
     make_job(archive).run()
@@ -472,27 +460,6 @@ def test_output_inside_the_input(archive):
 def test_memory_that_does_not_hold_a_block(archive):
     with pytest.raises(MemoryError, match="at least"):
         make_job(archive, Scattering1D(J=14, Q=8), memory="154 MiB").plan()
-
-
-def test_wrong_arguments(archive):
-    with pytest.raises(TypeError, match="transform must be a Transform"):
-        make_job(archive, transform="scattering1d")
-    with pytest.raises(ValueError, match="missing_chunks"):
-        make_job(archive, missing_chunks="ignore")
-    with pytest.raises(TypeError, match=r"reduce must be a Reduction.*got '1D'"):
-        make_job(archive, reduce="1D")
-    job = make_job(archive)
-    with pytest.raises(TypeError, match=r"got 4: .* say run\(workers=4\)"):
-        job.run(4)
-    with pytest.raises(TypeError, match=r"by distributed.Client\('tcp://127.0.0.1:8786'\)"):
-        job.plan("tcp://127.0.0.1:8786")
-    with pytest.raises(TypeError, match=r"such as \(0, 500\), got '0:1'"):
-        job.run(blocks="0:1")
-    with pytest.raises(TypeError, match=r"blocks must be a number of blocks.*'all'"):
-        job.verify("all")
-    for number in (0, -1):
-        with pytest.raises(ValueError, match=f"blocks must be at least 1, got {number}"):
-            job.verify(number)
 
 
 def test_status_before_any_run(archive):

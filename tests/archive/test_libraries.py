@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from dask.utils import parse_bytes
 
+from scatdask.archive import request
 from scatdask.archive.file_source import FileSource
 from scatdask.archive.libraries import library_bytes
 from scatdask.archive.locations import Location
@@ -38,12 +39,12 @@ def test_each_library_is_counted_once(source, target, taken):
 def test_blocks_leave_room_for_libraries(archive, monkeypatch):
     without = make_job(archive).plan()
     memory = without.peak_memory
-    monkeypatch.setattr("scatdask.archive.request.library_bytes", lambda *_: MIB)
+    monkeypatch.setattr(request, "library_bytes", lambda *_: MIB)
     plan = make_job(archive, memory=memory).plan()
     assert plan.memory_parts()["libraries"] == plan.gpu_host_parts()["libraries"] == MIB
     assert plan.block_memory < without.block_memory
     assert plan.peak_memory <= memory
-    monkeypatch.setattr("scatdask.archive.request.library_bytes", lambda *_: memory)
+    monkeypatch.setattr(request, "library_bytes", lambda *_: memory)
     with pytest.raises(MemoryError, match=r"libraries .*memory allows \d+\.\d MiB: allow") as error:
         make_job(archive, memory=memory).plan()
     needed = re.search(r'memory="(\d+ MiB)"', str(error.value)).group(1)

@@ -24,27 +24,7 @@ from scatdask.errors import (
 )
 from scatdask.labels import output_names
 from tests.archive.common import begin, forget
-
-ALL = Reduction("1h", ("mean", "variance", "maximum", "quantiles"), (0.1, 0.5, 0.99))
-S = Scattering1D(J=5, Q=2, stride=8, dtype="float64")
-
-
-def signals(n=12_000, seed=0):
-    time = xr.date_range("2024-05-01T22:07:00", periods=n, freq="1s")
-    noise = np.random.default_rng(seed).standard_normal((3, n)).cumsum(axis=1)
-    noise[1, 4000:4100] = np.nan
-    return xr.Dataset(
-        {"v": (("station", "time"), noise, {"units": "m/s"})},
-        coords={"time": time, "height": ("time", np.arange(n)), "station": [4, 5, 6]},
-    )
-
-
-def write(path: Path, dataset: xr.Dataset, chunks: tuple[int, ...] = (2, 3000)) -> Path:
-    dataset.v.encoding["chunks"] = chunks
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
-        dataset.to_zarr(path, mode="w")
-    return path
+from tests.archive.reduced import ALL, S, reducing_job, signals, write
 
 
 def run(folder: Path, dataset: xr.Dataset, transform=S, reduction=ALL, **options) -> xr.Dataset:
@@ -54,13 +34,6 @@ def run(folder: Path, dataset: xr.Dataset, transform=S, reduction=ALL, **options
         warnings.simplefilter("ignore", scatdask.errors.NonFiniteWarning)
         job.run()
     return xr.open_zarr(folder / "out.zarr").load()
-
-
-@pytest.fixture
-def small_blocks(monkeypatch):
-    """Have blocks of a few thousand samples."""
-    monkeypatch.setattr("scatdask.blocks.sizing._SMALLEST", 2**11)
-    monkeypatch.setattr("scatdask.blocks.sizing.HALO_OVERHEAD", 0.5)
 
 
 def check(out: xr.Dataset, coefficients: xr.DataArray, window: str, reduction=ALL) -> None:
@@ -189,8 +162,7 @@ def test_share_of_nan_is_that_of_the_coefficients(tmp_path):
 
 @pytest.fixture
 def job(tmp_path, small_blocks):
-    source = write(tmp_path / "in.zarr", signals().fillna(0.0))
-    return Job(source, tmp_path / "out.zarr", S, dim="time", reduce=ALL)
+    return reducing_job(tmp_path)
 
 
 def test_run_goes_on_and_merges_when_all_is_there(job, tmp_path):
@@ -229,94 +201,6 @@ def test_merge_that_was_killed_starts_over(job, tmp_path, monkeypatch):
     assert job.run().computed == 0
     assert job.status().is_merged
     assert not xr.open_zarr(tmp_path / "out.zarr").v_mean.isnull().any()
-
-
-def test_verify_computes_states_anew(job, tmp_path):
-    job.run()
-    assert job.verify().is_good
-    mean = zarr.open_group(tmp_path / "out.zarr.partials", mode="r+")["v/mean"]
-    mean[...] = mean[...] * 1.01
-    found = job.verify()
-    assert not found.is_good
-    job.run()  # what was bad is done again
-    states = tmp_path / "out.zarr.partials" / "v" / "maximum" / "c"
-    path = next(path for path in states.rglob("*") if path.is_file())
-    path.unlink()
-    assert "1 chunks of variable 'v/maximum'" in str(job.verify(1))
-
-
-def test_damage_to_the_merged_statistics_is_found_and_mended(job, tmp_path):
-    job.run()
-    with xr.open_zarr(tmp_path / "out.zarr") as out:
-        before = out.load()
-    chunk = next(p for p in (tmp_path / "out.zarr" / "v_mean" / "c").rglob("*") if p.is_file())
-    chunk.unlink()
-    found = job.verify(1)
-    assert "variable 'v_mean' cannot be read" in str(found)
-    assert found.bad == ()
-    assert job.run().computed == 0  # they are merged again
-    with xr.open_zarr(tmp_path / "out.zarr") as out:
-        xr.testing.assert_identical(out.load(), before)
-    assert job.verify(1).is_good
-
-
-def test_verify_compares_sketches(tmp_path, small_blocks):
-    source = write(tmp_path / "in.zarr", signals())
-    transform = Scattering1D(J=5, Q=2, stride=8)
-    job = Job(source, tmp_path / "out.zarr", transform, dim="time", reduce=ALL)
-    with pytest.warns(scatdask.errors.NonFiniteWarning):
-        blocks = job.run().blocks
-    found = job.verify(blocks)
-    assert found.is_good, str(found)
-    assert found.worst > 0
-    bins = zarr.open_group(tmp_path / "out.zarr.partials", mode="r+")["v/bins"]
-    bins[0] = np.roll(bins[0], 3, axis=-1)
-    found = job.verify(blocks)
-    assert 0 < len(found.bad) < blocks
-    assert "'v' differs by" in str(found)
-
-
-def test_verify_merges_windows_anew(job, tmp_path, monkeypatch):
-    blocks = job.run().blocks
-    with xr.open_zarr(tmp_path / "out.zarr") as out:
-        before = out.load()
-    output = zarr.open_group(tmp_path / "out.zarr", mode="r+")
-    names = [f"v_{what}" for what in ("count", *ALL.statistics)]
-    for name in names:
-        output[name][..., 4, 2] = output[name][..., 4, 2] + 1
-    found = job.verify(blocks)
-    assert found.bad == ()
-    assert {line.split("'")[1] for line in found.problems} == {*names}
-    assert "'v_mean' is not what its blocks give, in windows " in str(found)
-    assert "run again to merge them" in str(found)
-    assert not job.status().is_merged
-    assert job.run().computed == 0
-    with xr.open_zarr(tmp_path / "out.zarr") as out:
-        xr.testing.assert_identical(out.load(), before)
-    merge, asked = reducing._merged, []
-
-    def counted(*arguments):
-        *_, signals, first, last = arguments
-        asked.extend((str(signals), window) for window in range(first, last))
-        return merge(*arguments)
-
-    monkeypatch.setattr(reducing, "_merged", counted)
-    assert job.verify(blocks).is_good
-    assert len(set(asked)) == len(asked) == 2 * len(before.time)
-
-
-def test_statistics_stay_merged_where_states_cannot_be_read(job, monkeypatch):
-    def reset(*_):
-        raise ConnectionResetError(104, "Connection reset by peer")
-
-    blocks = job.run().blocks
-    monkeypatch.setattr(reducing, "_merged", reset)
-    found = job.verify(blocks)
-    assert (found.problems, found.checked) == ((), blocks)
-    (reason,) = found.not_compared  # the others are not tried
-    assert "cannot be merged anew: ConnectionResetError" in reason
-    assert not found.is_good
-    assert job.status().is_merged
 
 
 def test_forgotten_block_is_merged_whoever_computes_it(job, tmp_path):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +11,7 @@ import scipy.fft
 import xarray as xr
 import zarr
 
+from scatdask.archive.store import young_parts_of_zarr
 from scatdask.cli.demo.day import RATE, START, Day, activity
 
 VARIABLE = "seismogram"
@@ -47,15 +46,6 @@ def copy_station(source: Path, target: Path, station: int, chunk: int) -> None:
         one = dataset.isel(station=[station]).drop_encoding()
         one[VARIABLE].encoding["chunks"] = (1, min(chunk, one.sizes["time"]))
         one.to_zarr(target, mode="w", zarr_format=3)
-
-
-@contextlib.contextmanager
-def young_parts_of_zarr() -> Iterator[None]:
-    """Ignore what zarr says of string types and consolidated metadata; xarray reads both."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=zarr.errors.ZarrUserWarning)
-        warnings.filterwarnings("ignore", category=zarr.errors.UnstableSpecificationWarning)
-        yield
 
 
 def _create(day: Day, path: Path) -> zarr.Array:

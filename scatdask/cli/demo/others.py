@@ -11,8 +11,8 @@ import xarray as xr
 
 from scatdask.archive import Job
 from scatdask.archive.memory import worker_bytes
+from scatdask.archive.store import young_parts_of_zarr
 from scatdask.archive.verify import TOLERANCE
-from scatdask.cli.demo.archive import young_parts_of_zarr
 from scatdask.transforms import (
     HarmonicScattering3D,
     Scattering2D,
